@@ -1,0 +1,18 @@
+"""What a chapter imports: open it, claim something, check an exercise, show a picture.
+
+Imported by chapters, tests and the command. Kept light: nothing here loads torch
+before a chapter asks for it.
+"""
+
+from pathlib import Path
+
+__version__ = "0.1.0"
+
+ROOT = Path(__file__).resolve().parents[1]
+
+from utils.chapter import open_chapter  # noqa: E402  (they need ROOT)
+from utils.claims import claim  # noqa: E402
+from utils.exercises import check, hint  # noqa: E402
+from utils.quiz import quiz  # noqa: E402
+
+__all__ = ["ROOT", "check", "claim", "hint", "open_chapter", "quiz"]
