@@ -13,6 +13,6 @@ ROOT = Path(__file__).resolve().parents[1]
 from utils.chapter import open_chapter  # noqa: E402  (they need ROOT)
 from utils.claims import claim  # noqa: E402
 from utils.exercises import check, hint  # noqa: E402
-from utils.quiz import quiz  # noqa: E402
+from utils.quizzes import quiz  # noqa: E402
 
 __all__ = ["ROOT", "check", "claim", "hint", "open_chapter", "quiz"]
