@@ -1,0 +1,8 @@
+"""The command: executes the chapters, checks them, builds the site.
+
+Chapters never import this package; only papermill, Sphinx and nbval are known here, and never torch (but in doctor).
+"""
+
+
+class BookError(Exception):
+    """What went wrong and what to do, in one sentence: shown to the user without a traceback, exit code 1."""
