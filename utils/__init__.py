@@ -4,11 +4,13 @@ Imported by chapters, tests and the command. Kept light: nothing here loads torc
 before a chapter asks for it.
 """
 
+import os
 from pathlib import Path
 
 __version__ = "0.1.0"
 
-ROOT = Path(__file__).resolve().parents[1]
+# The folder with chapters/, data/ and targets/; BOOK_ROOT names another one (the engine's tests do).
+ROOT = Path(os.environ.get("BOOK_ROOT") or Path(__file__).parents[1]).resolve()
 
 from utils.chapter import open_chapter  # noqa: E402  (they need ROOT)
 from utils.claims import claim  # noqa: E402
