@@ -1,0 +1,236 @@
+"""Worker processes: started with their share of the machine, listened to, ended with everything they started."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from utils import ROOT
+from utils.book import plan, records
+from utils.book.plan import Job
+from utils.book.progress import Progress
+
+GRACE = 60  # seconds a worker may take beyond its chapter's time-out, to start and to save
+
+
+@dataclass
+class Outcome:
+    """How one job went: "ok", "unchanged" or "failed"."""
+
+    job: Job
+    status: str
+    record: dict = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return label(self.job)
+
+    @property
+    def words(self) -> str:
+        return describe(self.record["failure"]) if self.status == "failed" else self.status
+
+
+class Pool:
+    """Runs jobs, some at a time."""
+
+    def __init__(self, progress: Progress, at_once: int, timeout: float | None = None):
+        self.progress, self.at_once, self.timeout = progress, at_once, timeout
+        self.stopping = False
+        self.alive: set = set()  # psutil.Process of workers and kernels
+
+    def run(self, jobs: list[Job]) -> list[Outcome]:
+        """One outcome per job, in order. Ctrl-C ends all workers and their kernels, then goes on upwards."""
+        for folder in {job.folder for job in jobs}:
+            for leftover in folder.glob(".*.tmp"):  # of a command that was killed; the lock says nobody writes now
+                leftover.unlink(missing_ok=True)
+        with concurrent.futures.ThreadPoolExecutor(self.at_once) as threads:
+            futures = [threads.submit(self.one, job) for job in jobs]
+            try:
+                while concurrent.futures.wait(futures, timeout=0.2).not_done:
+                    pass  # short waits: a long one would not hear Ctrl-C on Windows
+            except BaseException:
+                self.stopping = True
+                threads.shutdown(wait=False, cancel_futures=True)
+                self.end(*list(self.alive))
+                raise
+        return [future.result() for future in futures]
+
+    def one(self, job: Job) -> Outcome | None:
+        """Execute one job and keep what it left."""
+        if self.stopping:
+            return None
+        began = time.monotonic()
+        part = job.folder / f".{job.chapter.stem}.part.tmp"
+        self.progress.begin(label(job))
+        last = {"failure": {"cell": None, "claim": None, "reason": job.problem}} if job.problem else self.work(job, part)
+        try:
+            if self.stopping:
+                return None
+            outcome = settle(job, last, part, time.monotonic() - began)
+        finally:
+            part.unlink(missing_ok=True)
+        took = f"{outcome.record['seconds']:.1f} s, {len(outcome.record['claims'])} claims"
+        self.progress.end(label(job), f"done, {took}" if outcome.status == "ok" else f"FAILED: {outcome.words}")
+        return outcome
+
+    def work(self, job: Job, part: Path) -> dict:
+        """Start a worker and listen until it ends; its last event, or one that says how it died."""
+        import psutil
+
+        timeout = self.timeout or job.target.timeout
+        order = {
+            "notebook": str(job.chapter.path),
+            "part": str(part),
+            "parameters": job.parameters,
+            "cwd": str(job.chapter.path.parent),
+            "timeout": timeout,
+        }
+        apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
+        with tempfile.TemporaryFile() as noise:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "utils.book.worker"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=noise, env=self.environment(job), cwd=ROOT, **apart,
+            )  # fmt: skip
+            processes = {psutil.Process(worker.pid)}
+            self.alive |= processes
+            if self.stopping:  # Ctrl-C came while this worker was being started
+                self.end(*processes)
+            late = threading.Timer(timeout + GRACE, lambda: self.end(*processes))
+            late.start()
+            last: dict = {}
+            try:
+                with contextlib.suppress(OSError):  # it died before it could read
+                    worker.stdin.write(json.dumps(order).encode() + b"\n")
+                    worker.stdin.flush()
+                for line in worker.stdout:
+                    with contextlib.suppress(ValueError):
+                        event = json.loads(line)
+                        if event["event"] == "kernel":
+                            with contextlib.suppress(psutil.Error):
+                                processes.add(psutil.Process(event["pid"]))
+                                self.alive |= processes
+                        else:
+                            last = event
+                            self.progress.event(label(job), event)
+                worker.wait()
+            finally:
+                timed_out = not late.is_alive() and not self.stopping
+                late.cancel()
+                self.end(*processes)
+                self.alive -= processes
+                with contextlib.suppress(OSError):
+                    worker.stdin.close()
+                worker.stdout.close()
+            if last.get("event") != "end":
+                last["failure"] = _death(last, worker.returncode, noise, timed_out)
+        return last
+
+    def environment(self, job: Job) -> dict[str, str]:
+        """The worker's and kernel's environment: this Python first, its share of threads, network or not."""
+        threads = max(1, min(job.target.threads, cores() // self.at_once, int(os.environ.get("BOOK_THREADS") or 10**6)))
+        shared = dict.fromkeys(("BOOK_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+        paths = [str(plan.CODE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+        env = {
+            **os.environ,
+            **shared,
+            "BOOK_ROOT": str(ROOT),
+            "PYTHONPATH": os.pathsep.join(paths),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+            "IPYTHONDIR": str(ROOT / "_build" / "ipython"),  # a reader's own start-up files do not change results
+            "PYTHONIOENCODING": "utf-8",
+        }
+        if not job.target.network:
+            env["HF_HUB_OFFLINE"] = "1"
+        return env
+
+    def end(self, *processes) -> None:
+        """Kill processes and all their children."""
+        import psutil
+
+        doomed = set(processes)
+        for process in processes:
+            with contextlib.suppress(psutil.Error):
+                doomed.update(process.children(recursive=True))
+        for process in doomed:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+
+
+def settle(job: Job, last: dict, part: Path, seconds: float) -> Outcome:
+    """Keep what a run left: notebook and record under their names, or the failed ones beside the last good run."""
+    failure = last.get("failure")
+    ended = {
+        "chapter": job.chapter.number,
+        "name": job.chapter.stem,
+        "title": job.chapter.title,
+        "target": job.target.name,
+        "parameters": {**job.defaults, **job.parameters},
+        "key": job.key,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "status": "failed" if failure else "ok",
+        "seconds": round(seconds, 2),
+        "compute_seconds": last.get("compute_seconds", 0),
+        "peak_memory_mb": last.get("peak_memory_mb", 0),
+        "cells": last.get("of", 0),
+        "hardware": records.hardware(job.target.device),
+        "versions": records.versions(),
+        "claims": [],
+        "failure": failure,
+    }
+    job.folder.mkdir(parents=True, exist_ok=True)
+    if part.exists():
+        ended["claims"] = records.traces(json.loads(part.read_text(encoding="utf-8")))
+    if failure:
+        if part.exists():
+            os.replace(part, job.file(".failed.ipynb"))
+        elif not job.problem:  # it died before anything was saved
+            shutil.copy(job.chapter.path, job.file(".failed.ipynb"))
+        records.write_json(job.file(".failed.json"), ended)
+        return Outcome(job, "failed", ended)
+    job.file(".json").unlink(missing_ok=True)  # never an old record beside a new notebook
+    os.replace(part, job.file(".ipynb"))
+    records.write_json(job.file(".json"), ended)
+    for ending in (".failed.ipynb", ".failed.json"):
+        job.file(ending).unlink(missing_ok=True)
+    return Outcome(job, "ok", ended)
+
+
+def label(job: Job) -> str:
+    """How a job is called in lines and tables."""
+    extra = job.folder.parent.name == "seeds"
+    return f"{job.chapter.stem} (seed {job.seed})" if extra else job.chapter.stem
+
+
+def describe(failure: dict) -> str:
+    """A failure in words: cell, claim, reason."""
+    where = f"cell {failure['cell']}: " if failure.get("cell") else ""
+    return f"{where}{failure['reason']}"
+
+
+def _death(last: dict, code: int, noise, timed_out: bool) -> dict:
+    """Why a worker ended without saying so."""
+    if timed_out:
+        reason = "it did not end at its time-out and was killed; --timeout sets another"
+    elif code == -9:
+        reason = "its process was killed, most likely because memory ran out; close other programs or use --jobs 1"
+    else:
+        noise.seek(0)
+        said = noise.read().decode(errors="replace").strip().splitlines()
+        reason = f"its process ended with code {code}" + (f": {said[-1]}" if said else "")
+    return {"cell": last.get("cell") or None, "claim": None, "reason": reason}
+
+
+def cores() -> int:
+    """Processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
