@@ -121,7 +121,8 @@ def test_the_embedded_encoder_is_the_one_that_was_pinned(monkeypatch, tmp_path):
         assets.model("embedded/minilm-l6")
 
 
-def test_hub_ids_pass_through():
+def test_hub_ids_pass_through_where_there_is_network(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     assert assets.model("bert-base-uncased") == "bert-base-uncased"
     assert assets.model("facebook/bart-base") == "facebook/bart-base"
 

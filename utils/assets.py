@@ -28,7 +28,7 @@ def model(name: str) -> str:
     embedded/minilm-l6: a pretrained 6-layer BERT encoder (384 wide, 12 heads, 22 M parameters).
     embedded/<name>:    a small checkpoint of this repository, `data/models/<name>`.
     a local folder:     the reader's own; it has to hold config.json and safetensors weights.
-    anything else:      a Hugging Face Hub id, returned as it is.
+    anything else:      a Hugging Face Hub id, returned as it is; without network only if it is in the local cache.
 
     Raises AssetError, naming expected and found, when the asset is not usable.
     """
@@ -41,7 +41,19 @@ def model(name: str) -> str:
         return str(_local_model(path))
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or "\\" in name:
         raise AssetError(f"There is no folder {name!r}; give the folder that holds config.json and model.safetensors.")
+    _reachable(name)
     return name
+
+
+def _reachable(name: str) -> None:
+    """Without network a Hub id works only from the cache: say so before a library gives up with a traceback."""
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    if constants.is_offline_mode() and not isinstance(try_to_load_from_cache(name, "config.json"), str):
+        raise AssetError(
+            f"{name!r} is on the Hugging Face Hub, and this target uses no network. "
+            "Take an embedded/… model, or a target that may use the network (--target cuda)."
+        )
 
 
 def checksum(path: Path) -> str:
