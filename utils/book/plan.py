@@ -163,7 +163,7 @@ def _plain(value, text: str):
 def _key(chapter: Chapter, cells: list[dict], target: Target, parameters: dict) -> str:
     """The content hash: everything a run's results depend on, and no markdown."""
     parts = {
-        "cells": [[records.source_of(c), records.tags_of(c)] for c in cells],
+        "cells": [[records.source_of(c), [t for t in records.tags_of(c) if not t.startswith("nbval-")]] for c in cells],
         "parameters": parameters,
         "target": [target.device, target.dtype, target.network],
         "beside": [_hash_files(chapter.path.with_name(f"{chapter.stem}{end}") for end in (".checks.py", ".quiz.yml"))],

@@ -20,6 +20,7 @@ from utils import ROOT
 from utils.book import plan, records
 from utils.book.plan import Job
 from utils.book.progress import Progress
+from utils.targets import Target
 
 GRACE = 60  # seconds a worker may take beyond its chapter's time-out, to start and to save
 
@@ -100,7 +101,7 @@ class Pool:
         with tempfile.TemporaryFile() as noise:
             worker = subprocess.Popen(
                 [sys.executable, "-m", "utils.book.worker"],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=noise, env=self.environment(job), cwd=ROOT, **apart,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=noise, env=environment(job.target, self.at_once), cwd=ROOT, **apart,
             )  # fmt: skip
             processes = {psutil.Process(worker.pid)}
             self.alive |= processes
@@ -136,24 +137,6 @@ class Pool:
                 last["failure"] = _death(last, worker.returncode, noise, timed_out)
         return last
 
-    def environment(self, job: Job) -> dict[str, str]:
-        """The worker's and kernel's environment: this Python first, its share of threads, network or not."""
-        threads = max(1, min(job.target.threads, cores() // self.at_once, int(os.environ.get("BOOK_THREADS") or 10**6)))
-        shared = dict.fromkeys(("BOOK_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
-        paths = [str(plan.CODE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-        env = {
-            **os.environ,
-            **shared,
-            "BOOK_ROOT": str(ROOT),
-            "PYTHONPATH": os.pathsep.join(paths),
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-            "IPYTHONDIR": str(ROOT / "_build" / "ipython"),  # a reader's own start-up files do not change results
-            "PYTHONIOENCODING": "utf-8",
-        }
-        if not job.target.network:
-            env["HF_HUB_OFFLINE"] = "1"
-        return env
-
     def end(self, *processes) -> None:
         """Kill processes and all their children."""
         import psutil
@@ -165,6 +148,23 @@ class Pool:
         for process in doomed:
             with contextlib.suppress(psutil.Error):
                 process.kill()
+
+
+def environment(target: Target, at_once: int = 1) -> dict[str, str]:
+    """What a chapter's process gets: this Python first, its share of the threads, and network or not."""
+    threads = max(1, min(target.threads, cores() // at_once, int(os.environ.get("BOOK_THREADS") or 10**6)))
+    paths = [str(plan.CODE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    env = {
+        **os.environ,
+        **dict.fromkeys(("BOOK_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads)),
+        "BOOK_ROOT": str(ROOT),
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        "IPYTHONDIR": str(ROOT / "_build" / "ipython"),  # a reader's own start-up files must not change results
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "PYTHONIOENCODING": "utf-8",
+    }
+    return env if target.network else {**env, "HF_HUB_OFFLINE": "1"}
 
 
 def settle(job: Job, last: dict, part: Path, seconds: float) -> Outcome:

@@ -75,11 +75,11 @@ def finish(outcomes: list[Outcome], consequence: str = "") -> None:
     """Show the table; BookError naming each failed chapter, cell and reason."""
     Progress().console.print(summary(outcomes))
     failed = [o for o in outcomes if o.status == "failed"]
+    if len(failed) == 1:
+        raise BookError(f"{failed[0].name} failed{consequence}: {failed[0].words}.{_look(failed)}")
     if failed:
-        what = "; ".join(f"{o.name}: {o.words}" for o in failed)
-        kept = [_relative(o.job.file(".failed.ipynb")) for o in failed if o.job.file(".failed.ipynb").exists()]
-        look = f". To look into it, open {', '.join(kept)}" if kept else ""
-        raise BookError(f"{len(failed)} of {len(outcomes)} failed{consequence}. {what}{look}")
+        which = ", ".join(f"{o.name} (cell {o.record['failure']['cell'] or '–'})" for o in failed)
+        raise BookError(f"{len(failed)} of {len(outcomes)} chapters failed{consequence}: {which}; the table says why.{_look(failed)}")
 
 
 def _record(outcomes: list[Outcome], seeds: list[int], at_once, force, timeout) -> list[Outcome]:
@@ -118,6 +118,11 @@ def _merge(job: Job, record: dict, runs: dict[int, dict]) -> None:
     content = records.committed(job.target.name)
     content["chapters"][str(job.chapter.number)] = {**kept, "claims": claims, "seeds": list(runs)}
     records.write_json(records.results_file(job.target.name), content)
+
+
+def _look(failed: list[Outcome]) -> str:
+    kept = [_relative(o.job.file(".failed.ipynb")) for o in failed if o.job.file(".failed.ipynb").exists()]
+    return f" To look into it, open {', '.join(kept)}" if kept else ""
 
 
 def _seeds(text: str | None) -> list[int]:

@@ -131,8 +131,9 @@ class Execution:
         """A copy of the notebook as far as it got, without this machine's paths."""
         import nbformat
 
-        self.notebook.metadata.pop("papermill", None)
-        records.write_text(Path(self.job["part"]), nbformat.writes(self.notebook))
+        copy = nbformat.NotebookNode(self.notebook)  # papermill still needs its own entry
+        copy.metadata = nbformat.NotebookNode({k: v for k, v in copy.metadata.items() if k != "papermill"})
+        records.write_text(Path(self.job["part"]), nbformat.writes(copy))
 
     def watch_memory(self, process) -> None:
         """Keep the largest resident memory of the kernel and its children, in bytes."""

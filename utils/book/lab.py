@@ -1,0 +1,46 @@
+"""`book lab`: JupyterLab in chapters/, for this machine only, with a token."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+
+from utils import ROOT, targets
+from utils.book import BookError, pool
+
+
+def run(port: int = 0, browser: bool = True) -> None:
+    """Start JupyterLab and stay until Ctrl-C.
+
+    Its notebooks get what a run gets: this Python as kernel, its tools (tensorboard) on PATH, `utils` importable.
+    """
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise BookError("JupyterLab is not installed here; run: python3 book.py build")
+    command = [sys.executable, "-m", "jupyterlab", *options(port, browser)]
+    print("JupyterLab starts; Ctrl-C here ends it.")
+    try:
+        code = subprocess.run(command, cwd=ROOT, env=environment()).returncode
+    except KeyboardInterrupt:  # the server got it too, and has ended
+        return
+    if code:
+        raise BookError(f"JupyterLab ended with code {code}; its last lines are above.")
+
+
+def options(port: int, browser: bool) -> list[str]:
+    """Loopback only; the token is JupyterLab's own, new each time. The file browser begins in chapters/."""
+    return [
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.port={port}",
+        f"--ServerApp.root_dir={ROOT}",
+        f"--ServerApp.preferred_dir={ROOT / 'chapters'}",
+        "--ServerApp.answer_yes=True",  # Ctrl-C once is enough
+        *([] if browser else ["--no-browser"]),
+    ]
+
+
+def environment() -> dict[str, str]:
+    """A run's environment, but with the reader's own IPython settings."""
+    env = pool.environment(targets.load("cpu"))
+    del env["IPYTHONDIR"]
+    return env
