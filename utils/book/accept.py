@@ -7,7 +7,7 @@ import difflib
 import json
 
 from utils import targets
-from utils.book import plan, records, run as runner
+from utils.book import BookError, plan, records, run as runner
 from utils.book.guard import alone
 from utils.book.progress import console
 
@@ -27,6 +27,8 @@ def run(chapters=(), wait: bool = True) -> None:
             before = path.read_text(encoding="utf-8")
             source = json.loads(before)
             changes = renew(source, json.loads(outcome.job.file(".ipynb").read_text(encoding="utf-8")))
+            if wrong := [line for line in changes if line.startswith("+ ✗")]:
+                raise BookError(f"{outcome.name} was not accepted, since the book's own solution is wrong: {wrong[0][4:]}")
             after = json.dumps(source, indent=1, ensure_ascii=False) + "\n"
             if after != before:
                 records.write_text(path, after)
