@@ -1,0 +1,235 @@
+"""Makes .venv from requirements.lock, finishes it after an interruption, renews it when the lock changed.
+
+Loaded by book.py before anything is installed: standard library only, and no syntax newer than Python 3.6.
+"""
+
+import glob
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+VERSIONS = ("3.11", "3.12", "3.13")
+TORCH_INDEX = "https://download.pytorch.org/whl/"  # PyPI has no CPU build for Linux and no CUDA build for Windows
+GIGABYTES = 5  # that have to be free
+WINDOWS = os.name == "nt"
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+VENV = os.path.join(ROOT, ".venv")
+PYTHON = os.path.join(VENV, *(["Scripts", "python.exe"] if WINDOWS else ["bin", "python"]))
+LOCK = os.path.join(ROOT, "requirements.lock")
+STAMP = os.path.join(VENV, "book-stamp")  # written last: hash of the lock, PyTorch's build, what was installed
+LOG = os.path.join(VENV, "install.log")  # all that pip said
+REASONS = (
+    ("No space left on device|not enough space on the disk", "The disk is full: free some gigabytes"),
+    (
+        "NewConnectionError|ConnectTimeoutError|Read timed out|Name or service not known|name resolution|getaddrinfo"
+        "|Network is unreachable|Cannot connect to proxy|Connection refused",
+        "No network, and the environment is not complete yet: connect (or set your proxy)",
+    ),
+    (r"No matching distribution found for ([^\s;]+)", "No package {} for this system and Python, see README.md: change it"),
+)
+
+
+def stop(sentence):
+    """End with one sentence and exit code 1."""
+    sys.exit("Error: " + sentence)
+
+
+def ask(command, code):
+    """What a Python prints; empty when it is missing or broken."""
+    try:
+        done = subprocess.run(command + ["-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else ""
+
+
+def prepare(find_python, wanted=None, repair=False):
+    """Make .venv ready and return its Python; quick when it is ready.
+
+    wanted: PyTorch's build, "cpu", "cuda", or "auto"/None for what is there or fits. repair: make .venv anew.
+    """
+    if repair or not ready(wanted):
+        with exclusive():
+            if repair or not ready(wanted):  # another command may have made it meanwhile
+                discard_broken(repair)
+                install(find_python, wanted)
+    return PYTHON
+
+
+def ready(wanted=None):
+    """Is .venv complete, from this lock, with the wanted PyTorch, and does it run?"""
+    made = stamp()
+    return made[0] == fingerprint() and wanted in (None, "auto", made[1]) and works() and set(made[2:]) <= set(installed())
+
+
+def works():
+    """Does the Python of .venv run, and has it pip?"""
+    return ask([PYTHON], "import sys, pip; print('%d.%d' % sys.version_info[:2])") in VERSIONS
+
+
+def stamp():
+    """The words of the stamp; two empty ones when .venv is unfinished."""
+    try:
+        with open(STAMP, encoding="utf-8") as file:
+            return file.read().split()
+    except OSError:
+        return ["", ""]
+
+
+def fingerprint():
+    with open(LOCK, "rb") as file:
+        return hashlib.sha256(file.read().replace(b"\r\n", b"\n")).hexdigest()
+
+
+def installed():
+    """The complete distributions in .venv, as name-version; RECORD is what pip writes last."""
+    return [os.path.basename(path)[: -len(".dist-info")] for path in distributions() if os.path.exists(os.path.join(path, "RECORD"))]
+
+
+def distributions():
+    packages = os.path.join("Lib" if WINDOWS else os.path.join("lib", "python3*"), "site-packages", "*.dist-info")
+    return glob.glob(os.path.join(glob.escape(VENV), packages))
+
+
+def discard_broken(repair):
+    """Remove a .venv that does not run: after asking, unless it was only begun."""
+    if not os.path.lexists(VENV) or (works() and not repair):
+        return
+    begun = os.path.exists(LOG) and not os.path.exists(STAMP)
+    if not repair and not begun:
+        question = "The environment in .venv is broken. Make it anew? [y/N] "
+        if not (sys.stdin and sys.stdin.isatty()) or input(question).strip().lower() not in ("y", "yes"):
+            stop("The environment in .venv is broken: `python3 book.py --repair` makes it anew.")
+    if os.path.isdir(VENV) and not os.path.islink(VENV):
+        shutil.rmtree(VENV)
+    else:
+        os.remove(VENV)
+
+
+def install(find_python, wanted):
+    """All the steps from what there is to a complete .venv; each may be cut off and repeated."""
+    free = shutil.disk_usage(ROOT).free
+    if free < GIGABYTES * 1e9:
+        has = sum(os.lstat(os.path.join(folder, name)).st_size for folder, _, names in os.walk(VENV) for name in names)
+        if free + has < GIGABYTES * 1e9:
+            stop("The environment needs {} GB of disk and {:.1f} GB are free: free some, then repeat the command.".format(GIGABYTES, free / 1e9))
+    if not os.path.isdir(VENV):
+        python = find_python()
+        print("Making the environment in .venv: once, some minutes; it goes on after an interruption.", flush=True)
+        os.mkdir(VENV)
+        with open(LOG, "ab") as log:
+            if subprocess.call([python, "-m", "venv", VENV], stdout=log, stderr=log):
+                stop("Python could not make .venv; its reason is in .venv/install.log.")
+    for path in distributions():
+        if not os.path.exists(os.path.join(path, "RECORD")):
+            shutil.rmtree(path)  # cut off in the middle: pip would take it for installed
+    before = stamp()[1]
+    build = wanted if wanted in ("cpu", "cuda") else before or ("cuda" if has_nvidia_driver() else "cpu")
+    if before and before != build:
+        subprocess.call([PYTHON, "-m", "pip", "uninstall", "--quiet", "--yes", "torch"])
+    if os.path.exists(STAMP):
+        os.remove(STAMP)
+    with open(LOCK, encoding="utf-8") as file:
+        torch = re.search(r"^torch==[^\s;]+", file.read(), re.MULTILINE)
+    if torch:
+        pip("PyTorch", torch.group(), *torch_options(build))
+    pip("libraries", "--no-deps", "--requirement", LOCK)
+    pip("this book", "--no-deps", "--no-build-isolation", "--editable", ROOT)
+    with open(STAMP + ".tmp", "w", encoding="utf-8") as file:
+        file.write("\n".join([fingerprint(), build] + installed()))
+    os.replace(STAMP + ".tmp", STAMP)
+
+
+def torch_options(build):
+    """pip's options for one build of PyTorch; where pip has indexes of its own, they decide."""
+    settings = subprocess.run([PYTHON, "-m", "pip", "config", "list"], stdout=subprocess.PIPE).stdout.decode("utf-8", "replace")
+    if re.search(r"(index-url|find-links|no-index)=", settings) or sys.platform == "darwin" or (build == "cuda" and not WINDOWS):
+        return ["--constraint", LOCK]  # together with what this build brings, such as NVIDIA's libraries
+    return ["--no-deps", "--index-url", TORCH_INDEX + ("cpu" if build == "cpu" else "cu130")]
+
+
+def has_nvidia_driver():
+    try:
+        return subprocess.call(["nvidia-smi", "-L"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30) == 0
+    except (OSError, subprocess.SubprocessError):
+        return False
+
+
+def pip(what, *arguments):
+    """Run `pip install` under one live line; what pip says goes to the log, and a failure becomes a sentence."""
+    variables = dict(os.environ, PYTHONUNBUFFERED="1", PYTHONIOENCODING="utf-8", PIP_DISABLE_PIP_VERSION_CHECK="1")
+    command = [PYTHON, "-m", "pip", "install", "--no-input", "--progress-bar", "off"] + list(arguments)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=variables, cwd=ROOT)
+    said, started, shown, live = [""], time.time(), 0, sys.stdout.isatty()
+
+    def listen():
+        with open(LOG, "ab") as log:
+            for raw in process.stdout:
+                log.write(raw)
+                said.append(raw.decode("utf-8", "replace").strip())
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    try:
+        while listener.is_alive():
+            listener.join(0.2)
+            seconds = int(time.time() - started)
+            line = "{} · {} s · {}".format(what, seconds, doing(said))
+            if live:
+                print("\r\033[K" + line[: shutil.get_terminal_size().columns - 1], end="", flush=True)
+            elif seconds >= shown + 20:
+                shown = seconds
+                print(line, flush=True)
+    finally:
+        process.kill()  # without effect when it has ended by itself
+    clear = "\r\033[K" if live else ""
+    if process.wait() == 0:
+        return print("{}{} · {:.0f} s · installed".format(clear, what, time.time() - started), flush=True)
+    print(clear, end="")
+    for pattern, sentence in REASONS:
+        match = re.search(pattern, "\n".join(said))
+        if match:
+            stop(sentence.format(*match.groups()) + ", then repeat the command; it goes on from here (details: .venv/install.log).")
+    stop("pip could not install {}: {} (details: .venv/install.log)".format(what, next((s for s in reversed(said) if s), "no reason given")))
+
+
+def doing(said):
+    """What pip is at, from the lines it has said: the last package named, or how far the installation is."""
+    for line in reversed(said):
+        if line.startswith("Installing collected packages: "):
+            names = {re.sub("[-_.]+", "-", name.strip()).lower() for name in line.split(":")[1].split(",")}
+            there = {re.sub("[-_.]+", "-", name.rsplit("-", 1)[0]).lower() for name in installed()}
+            return "installing {} of {}".format(len(names & there), len(names))
+        if re.match("(Collecting|Downloading|Using cached|Building) ", line):
+            return re.sub(r" \(from .*|\S*/", "", line)
+    return "asking the index"
+
+
+class exclusive:
+    """One command at a time makes the environment; a second one waits."""
+
+    def __enter__(self):
+        os.makedirs(os.path.join(ROOT, "_build"), exist_ok=True)
+        self.file, waiting = open(os.path.join(ROOT, "_build", "environment.lock"), "w"), False
+        while True:
+            try:
+                if WINDOWS:
+                    import msvcrt
+
+                    return msvcrt.locking(self.file.fileno(), msvcrt.LK_NBLCK, 1)
+                import fcntl
+
+                return fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                if not waiting:
+                    print("Another command is making the environment; waiting for it.", flush=True)
+                waiting = True
+                time.sleep(0.5)
+
+    def __exit__(self, *_):
+        self.file.close()
