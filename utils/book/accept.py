@@ -28,7 +28,7 @@ def run(chapters=(), wait: bool = True) -> None:
             source = json.loads(before)
             changes = renew(source, json.loads(outcome.job.file(".ipynb").read_text(encoding="utf-8")))
             if wrong := [line for line in changes if line.startswith("+ ✗")]:
-                raise BookError(f"{outcome.name} was not accepted, since the book's own solution is wrong: {wrong[0][4:]}")
+                raise BookError(f"{outcome.name} was not accepted, since the book's own solution is wrong: {wrong[0][2:]}")
             after = json.dumps(source, indent=1, ensure_ascii=False) + "\n"
             if after != before:
                 records.write_text(path, after)

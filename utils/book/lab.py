@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 
@@ -33,8 +34,11 @@ def options(port: int, browser: bool) -> list[str]:
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.port={port}",
         f"--ServerApp.root_dir={ROOT}",
-        f"--ServerApp.preferred_dir={ROOT / 'chapters'}",
+        f"--ContentsManager.preferred_dir={ROOT / 'chapters'}",
         "--ServerApp.answer_yes=True",  # Ctrl-C once is enough
+        "--LabApp.extension_manager=readonly",  # these two would ask other sites
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),  # containers
         *([] if browser else ["--no-browser"]),
     ]
 
