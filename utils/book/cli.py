@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Annotated
 
@@ -24,6 +25,11 @@ class Book(TyperGroup):
             return super().invoke(ctx)
         except (BookError, TargetError) as error:
             print(f"Error: {error}", file=sys.stderr)
+            raise typer.Exit(1) from None
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EROFS, errno.EACCES):
+                raise
+            print(f"Error: {error.strerror}: {error.filename or 'a file'} could not be written.", file=sys.stderr)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             print("Interrupted; what was finished is kept, and the same command goes on from there.", file=sys.stderr)

@@ -19,7 +19,7 @@ from pathlib import Path
 from utils import ROOT
 from utils.book import plan, records
 from utils.book.plan import Job
-from utils.book.progress import Progress
+from utils.book.progress import Progress, claims_in_words
 from utils.targets import Target
 
 GRACE = 60  # seconds a worker may take beyond its chapter's time-out, to start and to save
@@ -81,7 +81,7 @@ class Pool:
             outcome = settle(job, last, part, time.monotonic() - began)
         finally:
             part.unlink(missing_ok=True)
-        took = f"{outcome.record['seconds']:.1f} s, {len(outcome.record['claims'])} claims"
+        took = f"{outcome.record['seconds']:.1f} s, {claims_in_words(len(outcome.record['claims']))}"
         self.progress.end(label(job), f"done, {took}" if outcome.status == "ok" else f"FAILED: {outcome.words}")
         return outcome
 

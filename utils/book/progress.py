@@ -9,6 +9,7 @@ import time
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 EVERY = 20  # seconds between two plain lines about the same chapter
 
@@ -62,14 +63,14 @@ class Progress:
 
     def say(self, line: str) -> None:
         """One line that stays."""
-        self.console.print(line, markup=False, soft_wrap=True)
+        self.console.print(Text(line), soft_wrap=True)
 
     def table(self) -> Table:
         """The live lines."""
         grid = Table.grid(padding=(0, 2))
         with self.lock:
             for name, state in self.running.items():
-                grid.add_row(f"[bold]{name}", *_words(state))
+                grid.add_row(Text(name, style="bold"), *_words(state))
         return grid
 
 
@@ -78,9 +79,14 @@ def _words(state: dict) -> list[str]:
     return [
         f"cell {state['cell']} of {state['of']}" if state["of"] else "starting",
         f"{time.monotonic() - state['began']:.0f} s",
-        f"{state['claims']} claim{'s' * (state['claims'] != 1)}",
+        claims_in_words(state["claims"]),
         f"{state['peak_memory_mb']} MB",
     ]
+
+
+def claims_in_words(count: int) -> str:
+    """ "1 claim", "2 claims"."""
+    return f"{count} claim{'s' * (count != 1)}"
 
 
 def summary(outcomes) -> Table:

@@ -89,7 +89,7 @@ class Execution:
         """A time-out or a dead kernel in one sentence that says what to do."""
         kind = type(error).__name__
         if kind == "CellTimeoutError" and self.time_left() < 1:
-            return f"it was still running after {self.job['timeout']:g} s, the time-out of the target; --timeout sets another"
+            return f"it was still running after {self.job['timeout']:g} s, its time-out; --timeout sets another"
         if kind == "DeadKernelError":
             code = self.kernel.poll() if self.kernel else None
             held = f"it held {self.peak / 2**20:,.0f} MB"
