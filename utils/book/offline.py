@@ -36,7 +36,11 @@ _SCRIPT = re.compile(
     r"""(?:\bfetch\(|\bimport\b[^"'`;]*|\bimportScripts\(|\bfrom\s|\.src\s*=|\.open\([^,)]*,|new\s+\w*(?:Worker|Socket|Source)\()\s*["'`]([^"'`\s]+)"""
 )
 _PRELOADED_FONT = re.compile(r"""<link\b[^>]*\brel=["']preload["'][^>]*\bas=["']font["'][^>]*>\n?""")
-_THEBE = re.compile(r"""(THEBE_JS_URL\s*=\s*)(["'])https?://[^"']*\2""")
+_THEBE = re.compile(
+    r"""<script>const THEBE_JS_URL.*?</script>\s*|<script[^>]*src=["'][^"']*sphinx-thebe\.js[^>]*></script>\s*"""
+    r"""|<script type=["']text/x-thebe-config["']>.*?</script>\s*|<script>kernelName = .*?</script>\s*""",
+    re.DOTALL,
+)
 
 
 class _Reader(HTMLParser):
@@ -121,9 +125,9 @@ def too_large(size: int) -> str | None:
     return f"has {size / 1e6:.1f} MB, more than the {LARGEST / 1e6:.0f} MB a page may have" if size > LARGEST else None
 
 
-def silence_thebe(page: str) -> str:
-    """The page without the address of thebe's script: a constant on every page that nothing uses."""
-    return _THEBE.sub(r"\1\2\2", page)
+def without_thebe(page: str) -> str:
+    """The page without thebe, which Jupyter Book puts on every page, with a remote address, whether or not it is used."""
+    return _THEBE.sub("", page)
 
 
 def without_preloads(page: str) -> str:

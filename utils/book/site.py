@@ -25,6 +25,7 @@ STAMP = ".book-stamp"
 SOURCES = ("_config.yml", "_toc.yml", "pages/**/*", "chapters/*.ipynb", "utils/book/*.py", "utils/claims.py", "data/results/*.json")
 SOURCES += ("targets/*.yml", "package-lock.json", "requirements.lock")
 _JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
+_CELL = re.compile(r"(?<=\.ipynb):(\d{5,})")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -63,13 +64,19 @@ def warnings(stderr: str) -> list[str]:
     belongs = False
     for line in _COLOURS.sub("", stderr).splitlines():
         if re.search(r"\b(WARNING|ERROR|CRITICAL|SEVERE)\b:? ", line) or line.startswith(("The built site", "Extension error", "Theme error", "Configuration error")):
-            found.append(line.replace(f"{ROOT}{os.sep}", ""))
+            found.append(_CELL.sub(_cell, line.replace(f"{ROOT}{os.sep}", "")))
             belongs = True
         elif re.match(r"Traceback|RuntimeError|\s*$|[=╔╚]", line):
             belongs = False
         elif belongs:
             found.append(line)
     return found
+
+
+def _cell(match: re.Match) -> str:
+    """MyST-NB counts 10,000 lines a cell: ':50008' is line 8 of the fifth."""
+    cell, line = divmod(int(match[1]), 10_000)
+    return f", cell {cell}, line {line}"
 
 
 def fingerprint(target: str) -> str:

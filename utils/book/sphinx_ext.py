@@ -7,6 +7,7 @@ a source is replaced in memory while Sphinx reads it, and read again when what w
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import os
 import shutil
@@ -106,11 +107,26 @@ def chapter_text(text: str, entry: pages.Entry, where: pages.Repository, target:
     note = NOT_RUN
     if run.is_file():
         note = None if join(notebook, json.loads(run.read_text(encoding="utf-8"))) else CHANGED
+    if failed := later_failure(run):
+        note = " ".join(filter(None, (failed, note)))
     for cell in notebook["cells"]:
         if "exercise" in records.tags_of(cell):
             cell["metadata"]["mystnb"] = {"code_prompt_show": "Show solution", "code_prompt_hide": "Hide solution"}
     insert_card(notebook, pages.chapter_card(entry, where, target) + (f"\n\n:::{{warning}}\n{note}\n:::" if note else ""))
     return json.dumps(notebook, ensure_ascii=False, sort_keys=True)
+
+
+def later_failure(run: Path) -> str | None:
+    """What to say when the chapter's last run failed, so that the page shows the good one before it, or none."""
+    failed = run.with_suffix(".failed.json")
+    good = run.with_suffix(".json")
+    if not failed.is_file():
+        return None
+    record = json.loads(failed.read_text(encoding="utf-8"))
+    if good.is_file() and json.loads(good.read_text(encoding="utf-8")).get("finished", "") > record.get("finished", ""):
+        return None
+    failure = record.get("failure") or {}
+    return f"The last run of this chapter failed in cell {failure.get('cell')}: {html.escape(str(failure.get('reason', 'no reason kept')))}."
 
 
 def join(notebook: dict, run: dict) -> bool:
@@ -172,7 +188,7 @@ def finish(app, exception) -> None:
     remove_stale(folder, app.env.all_docs)
     for path in folder.rglob("*.html"):
         page = path.read_text(encoding="utf-8")
-        if (clean := offline.without_preloads(offline.silence_thebe(page))) != page:
+        if (clean := offline.without_preloads(offline.without_thebe(page))) != page:
             path.write_text(clean, encoding="utf-8", newline="\n")
     if found := offline.complaints(folder):
         raise PageError("\n".join(["is not fit to be published:", *found]))
