@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 import time
@@ -47,33 +48,34 @@ def run(only: str | None = None, target: str = "cpu") -> None:
 
 def unit(target: targets.Target) -> tuple[bool, str]:
     """The tests of tests/ that need no built site."""
-    return _pytest("unit", ["tests", "-m", "not site"], target, min(pool.cores(), 4))
+    side_by_side = min(pool.cores(), 4)
+    return _pytest("unit", ["tests", "-m", "not site"], {**os.environ, **pool.share(target, side_by_side)}, side_by_side)
 
 
 def chapters(target: targets.Target) -> tuple[bool, str]:
     """nbval: every chapter is executed once more, its claims and exercises compared with the stored outputs."""
     if not records.chapters():
         return False, "there are no chapters"
-    arguments = ["chapters", "--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={target.timeout}"]
+    arguments = ["chapters", "-p", "utils.book.reference", "--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={target.timeout}"]
     side_by_side = min(runner.jobs_that_fit(target), len(records.chapters()))
     with alone("book test"):
-        return _pytest("chapters", arguments, target, side_by_side)
+        return _pytest("chapters", arguments, pool.environment(target, side_by_side), side_by_side)
 
 
 def site(target: targets.Target) -> tuple[bool, str]:
     """The built site in a real browser, built first."""
     runner.build(target.name)
-    return _pytest("site", ["tests", "-m", "site"], target, 1)
+    return _pytest("site", ["tests", "-m", "site"], dict(os.environ), 1)
 
 
-def _pytest(part: str, arguments: list[str], target: targets.Target, side_by_side: int) -> tuple[bool, str]:
+def _pytest(part: str, arguments: list[str], env: dict[str, str], side_by_side: int) -> tuple[bool, str]:
     """Run pytest in the repository, its output shown as it comes; passed or not, and the counts."""
     report = ROOT / "_build" / "test" / f"{part}.xml"
     report.unlink(missing_ok=True)
-    # At most a share of the threads each; one file's tests stay together (a notebook's cells have to).
+    # One file's tests stay together: a notebook's cells have to.
     spread = ["-n", str(side_by_side), "--dist", "loadfile"] if side_by_side > 1 and importlib.util.find_spec("xdist") else []
-    command = [sys.executable, "-m", "pytest", *arguments, *spread, "-p", "utils.book.reference", "-q", f"--junitxml={report}"]
-    code = subprocess.run(command, cwd=ROOT, env=pool.environment(target, side_by_side)).returncode
+    command = [sys.executable, "-m", "pytest", *arguments, *spread, "-q", f"--junitxml={report}"]
+    code = subprocess.run(command, cwd=ROOT, env=env).returncode
     return code == 0, "no tests were found" if code == 5 else _counts(report, code)
 
 

@@ -152,12 +152,10 @@ class Pool:
 
 def environment(target: Target, at_once: int = 1) -> dict[str, str]:
     """What a chapter's process gets: this Python first, its share of the threads, and network or not."""
-    threads = max(1, min(target.threads, cores() // at_once, int(os.environ.get("BOOK_THREADS") or 10**6)))
     paths = [str(plan.CODE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     env = {
         **os.environ,
-        **dict.fromkeys(("BOOK_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads)),
-        "BOOK_ROOT": str(ROOT),
+        **share(target, at_once),
         "PYTHONPATH": os.pathsep.join(paths),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "IPYTHONDIR": str(ROOT / "_build" / "ipython"),  # a reader's own start-up files must not change results
@@ -165,6 +163,12 @@ def environment(target: Target, at_once: int = 1) -> dict[str, str]:
         "PYTHONIOENCODING": "utf-8",
     }
     return env if target.network else {**env, "HF_HUB_OFFLINE": "1"}
+
+
+def share(target: Target, at_once: int) -> dict[str, str]:
+    """The threads of one of `at_once` processes, as the libraries read them; BOOK_THREADS can lower it."""
+    threads = max(1, min(target.threads, cores() // at_once, int(os.environ.get("BOOK_THREADS") or target.threads)))
+    return dict.fromkeys(("BOOK_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
 
 
 def settle(job: Job, last: dict, part: Path, seconds: float) -> Outcome:
