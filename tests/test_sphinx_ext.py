@@ -273,6 +273,12 @@ def test_fonts_are_not_preloaded_but_scripts_are():
     assert offline.without_preloads(page) == '<link rel="preload" as="script" href="x.js" />'
 
 
+def test_the_scroll_spy_stays_where_it_has_something_to_mark():
+    body = '<body data-bs-spy="scroll" data-bs-target=".bd-toc-nav">'
+    assert offline.without_idle_spy(body) == '<body data-bs-target=".bd-toc-nav">'
+    assert offline.without_idle_spy(f'{body}<nav class="bd-toc-nav page-toc">') == f'{body}<nav class="bd-toc-nav page-toc">'
+
+
 def test_complaints_name_page_and_address(tmp_path):
     (tmp_path / "a.html").write_text('<main><img src="https://a.example/x.png"></main>', encoding="utf-8")
     (tmp_path / "b.html").write_text("<main>fine</main>" + " " * 3_000_000, encoding="utf-8")

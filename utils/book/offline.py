@@ -36,6 +36,7 @@ _SCRIPT = re.compile(
     r"""(?:\bfetch\(|\bimport\b[^"'`;]*|\bimportScripts\(|\bfrom\s|\.src\s*=|\.open\([^,)]*,|new\s+\w*(?:Worker|Socket|Source)\()\s*["'`]([^"'`\s]+)"""
 )
 _PRELOADED_FONT = re.compile(r"""<link\b[^>]*\brel=["']preload["'][^>]*\bas=["']font["'][^>]*>\n?""")
+_SPY = re.compile(r"""\sdata-bs-spy=["']scroll["']""")
 _THEBE = re.compile(
     r"""<script>const THEBE_JS_URL.*?</script>\s*|<script[^>]*src=["'][^"']*sphinx-thebe\.js[^>]*></script>\s*"""
     r"""|<script type=["']text/x-thebe-config["']>.*?</script>\s*|<script>kernelName = .*?</script>\s*""",
@@ -133,6 +134,14 @@ def without_thebe(page: str) -> str:
 def without_preloads(page: str) -> str:
     """The page without the fonts that the theme loads ahead: opened as a file, a browser refuses them with an error."""
     return _PRELOADED_FONT.sub("", page)
+
+
+def without_idle_spy(page: str) -> str:
+    """The page without the scroll spy where there is no table of contents to mark: it would try every link of the page.
+
+    An anchor with a point in it, such as that of a claim, stops the spy with an error.
+    """
+    return page if "bd-toc-nav page-toc" in page else _SPY.sub("", page)
 
 
 def complaints(folder: Path) -> list[str]:

@@ -260,9 +260,9 @@ def attention(words: Sequence[str] = ("we", "make", "a", "claim", "and", "try", 
         y = step * i + 25
         lines = "".join(
             f'<path d="M{left} {y - 5} C{left + 90} {y - 5} {right - 90} {step * j + 20} {right} {step * j + 20}" '
-            f'stroke-opacity="{min(1, 0.12 + 1.6 * weight):.2f}" stroke-width="{0.7 + 7 * weight:.1f}"/>'
+            f'stroke-opacity="{min(1, 0.1 + 2 * weight):.2f}" stroke-width="{0.7 + 7 * weight:.1f}"/>'
             for j, weight in enumerate(weights)
-            if weight >= 0.02
+            if weight >= 0.05
         )
         rows.append(f'<g class="hue{i % 3}"><rect x="0" y="{y - 24}" width="{left}" height="{step}"/><text x="{left - 10}" y="{y}">{words[i]}</text>{lines}</g>')
     targets_ = "".join(f'<text class="to" x="{right + 10}" y="{step * j + 25}">{word}</text>' for j, word in enumerate(words))

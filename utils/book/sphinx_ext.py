@@ -188,7 +188,8 @@ def finish(app, exception) -> None:
     remove_stale(folder, app.env.all_docs)
     for path in folder.rglob("*.html"):
         page = path.read_text(encoding="utf-8")
-        if (clean := offline.without_preloads(offline.without_thebe(page))) != page:
+        clean = offline.without_idle_spy(offline.without_preloads(offline.without_thebe(page)))
+        if clean != page:
             path.write_text(clean, encoding="utf-8", newline="\n")
     if found := offline.complaints(folder):
         raise PageError("\n".join(["is not fit to be published:", *found]))
