@@ -23,14 +23,15 @@ PYTHON = os.path.join(VENV, *(["Scripts", "python.exe"] if WINDOWS else ["bin", 
 LOCK = os.path.join(ROOT, "requirements.lock")
 STAMP = os.path.join(VENV, "book-stamp")  # written last: hash of the lock, PyTorch's build, what was installed
 LOG = os.path.join(VENV, "install.log")  # all that pip said
+AGAIN = ", then repeat the command; it goes on from here"
 REASONS = (
-    ("No space left on device|not enough space on the disk", "The disk is full: free some gigabytes"),
+    ("No space left on device|not enough space on the disk", "The disk is full: free some gigabytes" + AGAIN),
     (
         "NewConnectionError|ConnectTimeoutError|Read timed out|Name or service not known|name resolution|getaddrinfo"
         "|Network is unreachable|Cannot connect to proxy|Connection refused",
-        "No network, and the environment is not complete yet: connect (or set your proxy)",
+        "No network, and the environment is not complete yet: connect, or set your proxy" + AGAIN,
     ),
-    (r"No matching distribution found for ([^\s;]+)", "No package {} for this system and Python, see README.md: change it"),
+    (r"No matching distribution found for ([^\s;]+)", "There is no package {} for this system and Python; README.md says what is supported"),
 )
 
 
@@ -194,7 +195,7 @@ def pip(what, *arguments):
     for pattern, sentence in REASONS:
         match = re.search(pattern, "\n".join(said))
         if match:
-            stop(sentence.format(*match.groups()) + ", then repeat the command; it goes on from here (details: .venv/install.log).")
+            stop(sentence.format(*match.groups()) + " (details: .venv/install.log).")
     stop("pip could not install {}: {} (details: .venv/install.log)".format(what, next((s for s in reversed(said) if s), "no reason given")))
 
 
