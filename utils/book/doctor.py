@@ -16,7 +16,7 @@ from utils import ROOT, assets, targets
 from utils.book import environment, javascript
 
 REPAIR = "python3 book.py --repair"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
 @dataclass
@@ -174,9 +174,7 @@ def parts() -> list[Finding]:
 
 
 def chromium() -> Path | None:
-    """The browser for the tests of the site: BOOK_CHROMIUM, else one on PATH, else Playwright's own."""
-    if chosen := os.environ.get("BOOK_CHROMIUM"):
-        return Path(chosen) if Path(chosen).is_file() else None
+    """The browser for the tests of the site: one on PATH, else Playwright's own."""
     for name in BROWSERS:
         if found := shutil.which(name):
             return Path(found)
