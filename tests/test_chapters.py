@@ -14,9 +14,10 @@ import warnings
 import nbformat
 import pytest
 
-from utils import ROOT, exercises, quiz
+from utils import ROOT, exercises
 from utils.book import plan, records
 from utils.book.accept import TAG, calls, lines
+from utils.quizzes import questions
 
 CHAPTERS = {c.stem: c for c in records.chapters()}
 LONGEST, FAR_TOO_LONG = 15, 25  # lines of a code cell: the style, and what fails
@@ -198,7 +199,7 @@ def test_the_chapter(chapter, rule):
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_the_quiz_has_six_questions_with_a_reason_for_every_choice(chapter):
     number = CHAPTERS[chapter].number
-    assert len(quiz.questions(number)) >= 6
+    assert len(questions(number)) >= 6
     notebook = Notebook(number, json.loads(CHAPTERS[chapter].path.read_text(encoding="utf-8")))
     assert [call.args[0].value for *_, call in notebook.calls("quiz")] == [number]
 

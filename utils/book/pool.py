@@ -58,8 +58,8 @@ class Pool:
         with concurrent.futures.ThreadPoolExecutor(self.at_once) as threads:
             futures = [threads.submit(self.one, job) for job in jobs]
             try:
-                while concurrent.futures.wait(futures, timeout=0.2).not_done:
-                    pass  # short waits: a long one would not hear Ctrl-C on Windows
+                while concurrent.futures.wait(futures, timeout=0.2).not_done:  # short: a long wait is deaf to Ctrl-C on Windows
+                    self.progress.tick()
             except BaseException:
                 self.stopping = True
                 threads.shutdown(wait=False, cancel_futures=True)

@@ -47,12 +47,17 @@ class Progress:
     def event(self, name: str, event: dict) -> None:
         """A worker's event."""
         with self.lock:
-            state = self.running[name]
-            state.update({k: v for k, v in event.items() if k in state})
-            due = time.monotonic() - state["told"] > EVERY
-            if due:
+            self.running[name].update({k: v for k, v in event.items() if k in self.running[name]})
+
+    def tick(self) -> None:
+        """Called often: without live lines, says now and then how far each chapter is."""
+        if self.live:
+            return
+        with self.lock:
+            due = [(name, state) for name, state in self.running.items() if time.monotonic() - state["told"] > EVERY]
+            for _, state in due:
                 state["told"] = time.monotonic()
-        if due and not self.live:
+        for name, state in due:
             self.say(f"{name}: {', '.join(_words(state))}")
 
     def end(self, name: str, words: str) -> None:
