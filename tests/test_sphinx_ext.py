@@ -35,9 +35,9 @@ def record(claims=(), **given):
 @pytest.fixture
 def entry(tmp_path):
     path = tmp_path / "01_first.ipynb"
-    cells = [text("# 1 First steps\n\nWe build *one* model. Then we test it."), code("x = 1", tags=["exercise"])]
+    cells = [text("# First steps\n\nWe build *one* model. Then we test it."), code("x = 1", tags=["exercise"])]
     path.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}), encoding="utf-8")
-    return pages.Entry(1, "01_first", "1 First steps", path, {"cpu": record([trace(), trace("1.5-other")])})
+    return pages.Entry(1, "01_first", "First steps", path, {"cpu": record([trace(), trace("1.5-other")])})
 
 
 # ---------------------------------------------------------------- joining a run to its source
@@ -111,6 +111,14 @@ def test_the_card_of_a_chapter_is_made_from_its_record(entry):
     assert "Colab" not in card
 
 
+def test_the_card_names_parameters_that_differ_from_the_notebook(entry):
+    notebook = json.loads(entry.path.read_text(encoding="utf-8"))
+    notebook["cells"].append(code("target = 'cpu'\nseed = 0\nsteps = 300", tags=["parameters"]))
+    entry.path.write_text(json.dumps(notebook), encoding="utf-8")
+    entry.runs["cpu"]["parameters"] = {"target": "cpu", "seed": 3, "steps": 300}
+    assert "run with seed=3</p>" in pages.chapter_card(entry, pages.Repository())
+
+
 def test_a_failed_claim_is_not_counted_as_held(entry):
     failed = pages.Entry(1, "01_first", "t", entry.path, {"cpu": record([trace(), trace("1.5-other", held=False)])})
     assert "1 of 2 claims hold" in pages.cards([failed]) and "✓" not in pages.cards([failed])
@@ -122,6 +130,12 @@ def test_summary_title_and_exercises_come_from_the_notebook(entry):
     assert pages.bare_title("1 First steps") == pages.bare_title("Chapter 1: First steps") == "First steps"
     assert entry.exercises == 1
     assert "1 exercise and a quiz" in pages.cards([entry])
+
+
+def test_a_summary_ends_with_a_whole_sentence():
+    assert pages.shorten("We build it. On the way you") == "We build it."
+    assert pages.shorten("One. " + "Two words follow " * 20 + "here.") == "One."
+    assert pages.shorten("no point at all") == "no point at all"
 
 
 def test_without_any_run_the_landing_page_says_so(entry):

@@ -20,7 +20,7 @@ from statistics import fmean, stdev
 from urllib.parse import quote, urlencode
 
 from utils import ROOT, targets
-from utils.book import records
+from utils.book import plan, records
 from utils.claims import show_number, show_numbers
 
 BOOK_CHAPTERS = 17  # of the printed book
@@ -47,6 +47,12 @@ class Entry:
     def summary(self) -> str:
         """What the reader will build: the first paragraph under the title, as plain text."""
         return first_paragraph(records.source_of(self.cells[0])) if self.cells else ""
+
+    @property
+    def defaults(self) -> dict:
+        """The parameters as they stand in the notebook."""
+        tagged = [c for c in self.cells if "parameters" in records.tags_of(c)]
+        return plan.parameters_in(records.source_of(tagged[0])) if tagged else {}
 
     @property
     def exercises(self) -> int:
@@ -231,6 +237,8 @@ def bare_title(title: str) -> str:
 def shorten(text: str, limit: int = 230) -> str:
     """Whole sentences up to `limit` characters; the first sentence in any case."""
     sentences = re.split(r"(?<=[.!?])\s+", text.strip())
+    if len(sentences) > 1 and not re.search(r"[.!?]$", sentences[-1]):
+        sentences.pop()  # it leads over to a list
     while len(sentences) > 1 and len(" ".join(sentences)) > limit:
         sentences.pop()
     return " ".join(sentences)
@@ -284,7 +292,8 @@ def chapter_card(entry: Entry, where: Repository, shown: str = "cpu") -> str:
     )
     record = entry.runs.get(shown) or next(iter(entry.runs.values()), {})
     details = [f"{html.escape(k)} {html.escape(str(v))}" for k, v in (record.get("versions") or {}).items() if v]
-    chosen = {k: v for k, v in (record.get("parameters") or {}).items() if k != "target"}
+    defaults = entry.defaults
+    chosen = {k: v for k, v in (record.get("parameters") or {}).items() if k != "target" and v != defaults.get(k)}
     versions = f'<p class="book-versions">{" · ".join(details)}</p>' if details else ""
     if chosen:
         versions += f'<p class="book-versions">run with {html.escape(", ".join(f"{k}={v!r}" for k, v in chosen.items()))}</p>'

@@ -112,7 +112,8 @@ def chapter_text(text: str, entry: pages.Entry, where: pages.Repository, target:
     for cell in notebook["cells"]:
         if "exercise" in records.tags_of(cell):
             cell["metadata"]["mystnb"] = {"code_prompt_show": "Show solution", "code_prompt_hide": "Hide solution"}
-    insert_card(notebook, pages.chapter_card(entry, where, target) + (f"\n\n:::{{warning}}\n{note}\n:::" if note else ""))
+    title = f"{entry.number} {pages.bare_title(entry.title)}"
+    insert_card(notebook, title, pages.chapter_card(entry, where, target) + (f"\n\n:::{{warning}}\n{note}\n:::" if note else ""))
     return json.dumps(notebook, ensure_ascii=False, sort_keys=True)
 
 
@@ -149,14 +150,15 @@ def _shown(output: dict) -> dict:
     return {**output, "data": kept}
 
 
-def insert_card(notebook: dict, card: str) -> None:
-    """Put `card` below the title, which stands in the first cell."""
+def insert_card(notebook: dict, title: str, card: str) -> None:
+    """Put `card` below the title, which stands in the first cell and gets the chapter's number."""
     if not notebook["cells"]:
         return
     first = notebook["cells"][0]
     lines = records.source_of(first).splitlines()
-    place = next((i for i, line in enumerate(lines) if line.startswith("# ")), -1) + 1
-    first["source"] = "\n".join([*lines[:place], "", card, "", *lines[place:]])
+    place = next((i for i, line in enumerate(lines) if line.startswith("# ")), None)
+    above, below = ([], lines) if place is None else (lines[:place], lines[place + 1 :])
+    first["source"] = "\n".join([*above, f"# {title}", "", card, "", *below])
 
 
 def navigation(app, env) -> list[str]:
@@ -186,6 +188,7 @@ def finish(app, exception) -> None:
         return
     folder = Path(app.outdir)
     remove_stale(folder, app.env.all_docs)
+    (folder / "index.html").write_text(entrance(app.config.master_doc, app.config.html_title), encoding="utf-8", newline="\n")
     for path in folder.rglob("*.html"):
         page = path.read_text(encoding="utf-8")
         clean = offline.without_idle_spy(offline.without_preloads(offline.without_thebe(page)))
@@ -193,6 +196,14 @@ def finish(app, exception) -> None:
             path.write_text(clean, encoding="utf-8", newline="\n")
     if found := offline.complaints(folder):
         raise PageError("\n".join(["is not fit to be published:", *found]))
+
+
+def entrance(page: str, title: str) -> str:
+    """The index.html that leads to the landing page; the one that the table of contents makes has no title and no icon."""
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title><link rel="icon" href="_static/favicon.svg">'
+        f'<meta http-equiv="refresh" content="0; url={page}.html"><a href="{page}.html">{html.escape(title)}</a></html>\n'
+    )
 
 
 def remove_stale(folder: Path, documents) -> None:
