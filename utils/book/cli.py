@@ -172,16 +172,20 @@ def doctor() -> None:
 
 
 @app.command()
-def lock(check: Annotated[bool, typer.Option("--check", help="Only show for which systems every package has a wheel.")] = False) -> None:
-    """Write requirements.lock anew (for maintainers).
+def lock(
+    check: Annotated[bool, typer.Option("--check", help="Only show for which systems every package has a wheel.")] = False,
+    upgrade: Annotated[bool, typer.Option("--upgrade", help="Take the newest versions that fit; else those of the lock are kept.")] = False,
+    constraint: Annotated[str | None, typer.Option(metavar="FILE", help="Versions to take instead, in pip's format.", show_default=False)] = None,
+) -> None:
+    """Write requirements.lock anew (for maintainers; needs uv and the network).
 
     Examples:
 
-    `book lock` · `book lock --check`
+    `book lock` · `book lock --upgrade` · `book lock --check`
     """
     from utils.book import lock as locking
 
-    if (locking.check if check else locking.write)():
+    if locking.check() if check else locking.write(constraint, upgrade):
         raise typer.Exit(1)
 
 

@@ -7,6 +7,7 @@ without that package may have an npm of its own. Nothing of a package is execute
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 import subprocess
@@ -47,6 +48,9 @@ def ensure(root: Path = ROOT) -> Path:
 
 
 def _install(root: Path) -> None:
+    wanted, locked = (json.loads((root / name).read_text(encoding="utf-8")) for name in ("package.json", "package-lock.json"))
+    if wanted["dependencies"] != locked["packages"][""]["dependencies"]:
+        raise BookError("package.json and package-lock.json disagree: run `npm install --package-lock-only` and commit both.")
     options = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress", "--fetch-retries=1"]
     done = _npm(options, cwd=root, capture_output=True, text=True, encoding="utf-8", errors="replace")
     if done.returncode != 0:
@@ -57,8 +61,6 @@ def _install(root: Path) -> None:
                 f"The JavaScript parts of the pages could not be fetched from npm ({code}): connect to the network "
                 "once and repeat the command; afterwards none is needed."
             )
-        if code == "EUSAGE":
-            raise BookError("package.json and package-lock.json disagree: run `npm install --package-lock-only` and commit both.")
         raise BookError(f"npm could not install the JavaScript parts of the pages: {'; '.join(errors[:3])}")
     (folder(root) / ".book-stamp").write_text(_fingerprint(root), encoding="utf-8")
 

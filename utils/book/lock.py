@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -22,7 +23,7 @@ from utils.book import BookError
 PYTHONS = ("3.11", "3.12", "3.13")
 PLATFORMS = {  # as a reader calls it -> as uv calls it
     "Linux x86-64": "x86_64-manylinux_2_28",
-    "macOS arm64": "aarch64-apple-darwin",
+    "macOS arm64": "aarch64-apple-darwin",  # macOS 14 or newer, as PyTorch asks for
     "Windows x86-64": "x86_64-pc-windows-msvc",
 }
 SYSTEMS = {"linux", "darwin", "win32"}
@@ -59,7 +60,7 @@ def write(constraint: Path | str | None = None, upgrade: bool = False, root: Pat
             draft.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")  # uv keeps the versions it finds
         _uv(
             *("pip", "compile", "--universal", "--python-version", PYTHONS[0], "--no-header", "--no-annotate", "--quiet"),
-            *(("--constraint", str(constraint)) if constraint else ()),
+            *(("--constraint", str(Path(constraint).resolve())) if constraint else ()),
             *("--output-file", str(draft), str(root / "pyproject.toml")),
         )
         found = [Requirement(line) for line in draft.read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -151,8 +152,9 @@ def _uv(*arguments: str, text: str | None = None) -> str:
     beside = Path(sys.executable).with_name("uv.exe" if sys.platform == "win32" else "uv")
     program = str(beside) if beside.is_file() else shutil.which("uv")
     if program is None:
-        raise BookError('uv is missing; it is a maintainer\'s tool: install it with `python -m pip install uv`.')
-    done = subprocess.run([program, *arguments], input=text, capture_output=True, text=True, encoding="utf-8", cwd=ROOT)
+        raise BookError("uv is missing; it is a maintainer's tool: install it with `python -m pip install uv`.")
+    variables = {**os.environ, "MACOSX_DEPLOYMENT_TARGET": "14.0"}
+    done = subprocess.run([program, *arguments], input=text, capture_output=True, text=True, encoding="utf-8", cwd=ROOT, env=variables)
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith(("warning", "hint"))]
         raise BookError(f"uv could not resolve the requirements: {' '.join(' '.join(lines).split())}")
