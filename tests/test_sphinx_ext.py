@@ -209,6 +209,81 @@ def test_launch_buttons_follow_the_address(tmp_path):
     assert list(own) == ["Binder"] and "/git/https%3A%2F%2Fgit.example.org%2Freader%2Fbook/" in own["Binder"]
 
 
+# ---------------------------------------------------------------- in Sphinx
+
+
+@pytest.fixture
+def book(tmp_path, monkeypatch):
+    """A book of one chapter, a landing page and a plain page; `book()` builds it and returns the documents that were read."""
+    monkeypatch.setattr(records, "ROOT", tmp_path)
+    monkeypatch.setattr(sphinx_ext, "copy_mathjax", lambda package, into: None)
+    for folder in ("chapters", "pages", "_build/runs/cpu"):
+        (tmp_path / folder).mkdir(parents=True)
+    notebook = {"cells": [text("# First steps\n\nWe build."), code("1 + 1")], "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
+    (tmp_path / "chapters" / "01_first.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+    toc = "```{toctree}\nother\n/chapters/01_first\n```"
+    (tmp_path / "pages" / "index.md").write_text(f"# Book\n\n<!-- book:cards -->\n\n{toc}\n", encoding="utf-8")
+    (tmp_path / "pages" / "other.md").write_text("# Other\n", encoding="utf-8")
+
+    def build():
+        from sphinx.application import Sphinx
+        from sphinx.util.docutils import docutils_namespace
+
+        read = []
+        settings = {"extensions": ["myst_nb", "utils.book.sphinx_ext"], "master_doc": "pages/index", "nb_execution_mode": "off", "html_theme": "basic"}
+        settings |= {"exclude_patterns": ["_build", "out", "jupyter_execute"], "mathjax_path": "x.js"}
+        with docutils_namespace():
+            app = Sphinx(tmp_path, None, tmp_path / "out", tmp_path / "out.doctrees", "html", settings, None, None)
+            app.connect("source-read", lambda app, docname, content: read.append(docname))
+            app.build()
+        return sorted(read)
+
+    build.root = tmp_path
+    return build
+
+
+def a_run(root, output, **given):
+    run = json.loads((root / "chapters" / "01_first.ipynb").read_text(encoding="utf-8"))
+    run["cells"][1]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": output}]
+    (root / "_build/runs/cpu/01_first.ipynb").write_text(json.dumps(run), encoding="utf-8")
+    (root / "_build/runs/cpu/01_first.json").write_text(json.dumps(record([trace()], **given)), encoding="utf-8")
+
+
+def test_only_what_changed_is_read_again(book):
+    page = book.root / "out" / "chapters" / "01_first.html"
+    assert book() == ["chapters/01_first", "pages/index", "pages/other"]
+    assert "has not been run here" in page.read_text(encoding="utf-8")
+    assert book() == []
+
+    a_run(book.root, "forty-two")
+    assert book() == ["chapters/01_first", "pages/index"], "a new run: its page, and the cards"
+    assert "forty-two" in page.read_text(encoding="utf-8")
+
+    source = book.root / "chapters" / "01_first.ipynb"
+    changed = json.loads(source.read_text(encoding="utf-8"))
+    changed["cells"].append(text("A new last word."))
+    source.write_text(json.dumps(changed), encoding="utf-8")
+    assert book() == ["chapters/01_first"], "one Markdown cell: its page alone"
+    assert "A new last word." in page.read_text(encoding="utf-8") and "forty-two" in page.read_text(encoding="utf-8")
+    assert book() == []
+
+
+def test_a_page_that_would_ask_another_machine_is_refused(book):
+    (book.root / "pages" / "other.md").write_text('# Other\n\n<script src="https://a.example/x.js"></script>\n', encoding="utf-8")
+    with pytest.raises(sphinx_ext.PageError, match="pages/other.html would request https://a.example/x.js"):
+        book()
+
+
+def test_a_changed_title_reaches_every_page(book):
+    book()
+    other = book.root / "out" / "pages" / "other.html"
+    before = other.stat().st_mtime_ns
+    source = book.root / "chapters" / "01_first.ipynb"
+    source.write_text(source.read_text(encoding="utf-8").replace("First steps", "Second steps"), encoding="utf-8")
+    book()
+    assert other.stat().st_mtime_ns > before, "side bars name all chapters"
+
+
 # ---------------------------------------------------------------- what a page must not do
 
 

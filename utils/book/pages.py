@@ -291,7 +291,9 @@ def chapter_card(entry: Entry, where: Repository, shown: str = "cpu") -> str:
         else '<p class="book-none">This chapter has not been run here yet: <code>python3 book.py build</code> runs it.</p>'
     )
     record = entry.runs.get(shown) or next(iter(entry.runs.values()), {})
-    details = [f"{html.escape(k)} {html.escape(str(v))}" for k, v in (record.get("versions") or {}).items() if v]
+    first = ("python", "torch", "transformers")
+    known = sorted((record.get("versions") or {}).items(), key=lambda item: (first.index(item[0]) if item[0] in first else len(first), item))
+    details = [f"{html.escape(k)} {html.escape(str(v))}" for k, v in known if v]
     defaults = entry.defaults
     chosen = {k: v for k, v in (record.get("parameters") or {}).items() if k != "target" and v != defaults.get(k)}
     versions = f'<p class="book-versions">{" · ".join(details)}</p>' if details else ""
@@ -429,7 +431,12 @@ def errata(found: Sequence[Entry]) -> str:
     if not by_source:
         return '<p class="book-none">No claim of the chapters that were run so far puts a printed statement right.</p>'
     return "\n\n".join(
-        f'## {name}\n\n<table class="book-errata"><thead><tr><th scope="col">printed</th><th scope="col">measured</th></tr></thead>'
+        f'## {_plain(name)}\n\n<table class="book-errata"><thead><tr><th scope="col">printed</th><th scope="col">measured</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"
         for name, rows in by_source.items()
     )
+
+
+def _plain(text: str) -> str:
+    """Text as Markdown that shows it as it is."""
+    return re.sub(r"([\\`*_{}\[\]<>#$|])", r"\\\1", text)

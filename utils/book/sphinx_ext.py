@@ -47,9 +47,7 @@ def setup(app) -> dict:
 def settle(app) -> None:
     """Read once what all pages share, and take the theme's own launch buttons out: the card of a chapter has them."""
     options = app.config.html_theme_options
-    launch = options.get("launch_buttons") or {}
-    options["launch_buttons"] = {}
-    hub = launch.get("jupyterhub_url", "")
+    hub = (options.pop("launch_buttons", None) or {}).get("jupyterhub_url", "")
     app.book_repository = pages.repository(options.get("repository_url") or "", options.get("repository_branch") or "main", hub, Path(app.srcdir))
     app.book_target = os.environ.get("BOOK_TARGET", "cpu")
     app.book_entries = pages.entries()
