@@ -158,9 +158,9 @@ def test_results_show_value_control_seeds_and_published_beside_each_other(entry,
 
 
 def test_errata_are_grouped_by_source_and_link_to_their_claim(entry):
-    entry.runs["cpu"]["claims"] = [trace(), trace("1.5-other", erratum={"source": "The book, chapter 9", "printed": "768 & more"})]
+    entry.runs["cpu"]["claims"] = [trace(), trace("1.5-other", erratum={"source": "the book, chapter 9", "printed": "768 & more"})]
     made = pages.errata([entry])
-    assert "## The book, chapter 9" in made and "768 &amp; more" in made and "#claim-1.5-other" in made and "#claim-1.4-sum" not in made
+    assert "## The book\n" in made and "<small>chapter 9</small>" in made and "768 &amp; more" in made and "#claim-1.5-other" in made and "#claim-1.4-sum" not in made
     assert "No claim" in pages.errata([])
 
 

@@ -422,8 +422,9 @@ def errata(found: Sequence[Entry]) -> str:
                 seen.add(trace["id"])
                 unit = f" {html.escape(trace['unit'])}" if trace.get("unit") else ""
                 control = trace["control"]
-                by_source.setdefault(trace["erratum"]["source"], []).append(
-                    f'<tr><td data-label="printed">{html.escape(trace["erratum"]["printed"])}</td>'
+                work, place = work_and_place(trace["erratum"]["source"])
+                by_source.setdefault(work, []).append(
+                    f'<tr><td data-label="printed">{html.escape(trace["erratum"]["printed"])}<small>{html.escape(place)}</small></td>'
                     f'<td data-label="measured"><a href="../chapters/{entry.stem}.html#claim-{html.escape(trace["id"])}">{html.escape(trace["says"])}</a>'
                     f"<small>{show_numbers(trace['values'])}{unit} {html.escape(trace['bound'])}; control, {html.escape(control['name'])}: "
                     f"{show_numbers(control['values'])}{unit}; on <code>{html.escape(target)}</code></small></td></tr>"
@@ -435,6 +436,16 @@ def errata(found: Sequence[Entry]) -> str:
         f"<tbody>{''.join(rows)}</tbody></table>"
         for name, rows in by_source.items()
     )
+
+
+def work_and_place(source: str) -> tuple[str, str]:
+    """The work that a source names, and the place in it.
+
+    >>> work_and_place("a tutorial, chapters 3 and 9")
+    ('A tutorial', 'chapters 3 and 9')
+    """
+    work, place = re.fullmatch(r"(.+?)(?:,\s*((?:chapter|section|page|part|table|figure|notebook)s?\b.*))?", source.strip(), re.DOTALL).groups()
+    return work[:1].upper() + work[1:], place or ""
 
 
 def _plain(text: str) -> str:
