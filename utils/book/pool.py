@@ -168,7 +168,9 @@ def environment(target: Target, at_once: int = 1) -> dict[str, str]:
 def share(target: Target, at_once: int) -> dict[str, str]:
     """The threads of one of `at_once` processes, as the libraries read them; BOOK_THREADS can lower it."""
     threads = max(1, min(target.threads, cores() // at_once, int(os.environ.get("BOOK_THREADS") or target.threads)))
-    return dict.fromkeys(("BOOK_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+    env = dict.fromkeys(("BOOK_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+    # Threads that wait sleep. By default they spin, and where another program wants the core that made torch ten times slower.
+    return {**env, "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
 
 
 def settle(job: Job, last: dict, part: Path, seconds: float) -> Outcome:
