@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from utils import ROOT, targets
-from utils.book import BookError, accept, guard, plan, pool, records, worker
+from utils.book import BookError, accept, guard, plan, pool, progress, records, worker
 from utils.book import run as runner
 
 NOTEBOOKS = ROOT / "tests" / "fixtures" / "notebooks"
@@ -100,8 +100,8 @@ def broken(tmp_path_factory):
 
 def test_failures_end_the_command_non_zero_and_leave_the_other_results(broken):
     assert broken.code == 1
-    assert "7 of 9 chapters failed" in broken.output
-    for stem in ("90_good", "97_no_kernel_spec"):
+    assert "7 of 10 chapters failed" in broken.output
+    for stem in ("90_good", "97_no_kernel_spec", "99_leaves_a_process"):
         assert broken.read(f"{stem}.json")["status"] == "ok" and (broken.runs / f"{stem}.ipynb").exists()
     assert broken.leftovers() == [] and broken.processes() == []
 
@@ -318,7 +318,7 @@ def test_the_content_hash_follows_code_tags_and_parameters_but_not_prose(tmp_pat
 def test_chapters_are_chosen_by_number_range_and_part_of_the_name(broken, monkeypatch):
     monkeypatch.setattr(records, "ROOT", broken.root)
     numbers = lambda *selectors: [c.number for c in plan.choose(list(selectors))]  # noqa: E731
-    assert numbers() == [90, 91, 92, 93, 94, 95, 96, 97, 98]
+    assert numbers() == [90, 91, 92, 93, 94, 95, 96, 97, 98, 99]
     assert numbers("97", "90-92") == [90, 91, 92, 97]
     assert numbers("kernel") == [93, 97] and numbers("GOOD") == [90]
     with pytest.raises(BookError, match="There is no chapter '5'"):
@@ -346,6 +346,16 @@ def test_threads_are_shared_and_the_network_is_off(monkeypatch):
     assert [pool.environment(target, n)["OMP_NUM_THREADS"] for n in (1, 2, 4, 16)] == ["4", "4", "2", "1"]
     env = pool.environment(target, 1)
     assert env["BOOK_THREADS"] == env["MKL_NUM_THREADS"] == "4" and env["HF_HUB_OFFLINE"] == "1"
+    assert env["OMP_WAIT_POLICY"] == "PASSIVE", "two chapters, or a chapter and a browser, must not spin against each other"
+
+
+def test_a_long_cell_still_gives_a_sign_of_life(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "EVERY", 0)
+    shown = progress.Progress()
+    shown.begin("04_long")
+    shown.event("04_long", {"event": "cell", "cell": 3, "of": 9, "claims": 1, "peak_memory_mb": 200})
+    shown.tick()
+    assert re.search(r"04_long: cell 3 of 9, \d s, 1 claim, 200 MB", capsys.readouterr().out)
 
 
 def test_only_as_many_chapters_run_at_once_as_cores_and_memory_allow(monkeypatch):

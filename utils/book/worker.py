@@ -6,6 +6,7 @@ each, to stdout. When stdin closes, the command that started it is gone: it ends
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -26,6 +27,7 @@ class Execution:
     def __init__(self, job: dict, say):
         self.job, self.say = job, say
         self.notebook = self.kernel = None
+        self.family: set = set()  # the kernel and every process it started, as far as seen
         self.cell = self.of = self.claims = 0
         self.compute = self.peak = 0.0
         self.started = self.saved = time.monotonic()
@@ -69,6 +71,7 @@ class Execution:
             failure = self.failure(self.explain(error))
         if self.notebook is not None:
             self.save()
+        self.end_family()
         return {"event": "end", "failure": failure, **self.numbers()}
 
     def numbers(self) -> dict:
@@ -135,6 +138,14 @@ class Execution:
         copy.metadata = nbformat.NotebookNode({k: v for k, v in copy.metadata.items() if k != "papermill"})
         records.write_text(Path(self.job["part"]), nbformat.writes(copy))
 
+    def end_family(self) -> None:
+        """Kill what the kernel left behind, such as a server that a chapter started."""
+        import psutil
+
+        for process in list(self.family):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+
     def watch_memory(self, process) -> None:
         """Keep the largest resident memory of the kernel and its children, in bytes."""
         import psutil
@@ -142,6 +153,7 @@ class Execution:
         while True:
             try:
                 tree = [process, *process.children(recursive=True)]
+                self.family.update(tree)
                 self.peak = max(self.peak, sum(p.memory_info().rss for p in tree))
             except psutil.Error:
                 if not process.is_running():
@@ -154,7 +166,9 @@ class Execution:
 
         self.kernel = popen
         self.say({"event": "kernel", "pid": popen.pid})
-        threading.Thread(target=self.watch_memory, args=[psutil.Process(popen.pid)], daemon=True).start()
+        process = psutil.Process(popen.pid)
+        self.family.add(process)
+        threading.Thread(target=self.watch_memory, args=[process], daemon=True).start()
 
 
 def own_kernel(execution: Execution):
@@ -189,8 +203,7 @@ def _code(code: int | None) -> str:
 def _end_with_parent(execution: Execution) -> None:
     """Wait until stdin closes, then end kernel and worker."""
     sys.stdin.buffer.read()
-    if execution.kernel and execution.kernel.poll() is None:
-        execution.kernel.kill()
+    execution.end_family()
     os._exit(1)
 
 
