@@ -126,7 +126,7 @@ def check(root: Path = ROOT) -> int:
         where = "anywhere" if len(places) == len(PLATFORMS) * len(PYTHONS) else f"for {'; '.join(places)}"
         console.print(f"Exception: {name} {versions[name]} has no wheel {where}" + ("." if name in direct(root) else " (not a direct dependency)."))
     others = len(versions) - len(direct(root))
-    console.print(f"{len(direct(root))} direct dependencies and the {others} packages they bring: {len(lacking)} exceptions.")
+    console.print(f"{len(direct(root))} direct dependencies and the {others} packages they bring; exceptions: {len(lacking)}.")
     return 0
 
 
