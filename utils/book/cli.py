@@ -53,9 +53,11 @@ Chapters = Annotated[
 Target = Annotated[str, typer.Option("--target", "-t", help="A file of targets/, by name.")]
 Parameter = Annotated[
     list[str] | None,
-    typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Set a parameter of every chosen chapter; repeatable. VALUE is YAML."),
+    typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A parameter of every chosen chapter; repeatable. VALUE is YAML."),
 ]
-Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Chapters at a time; as many as fit when left out.", show_default=False)]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", "-j", min=1, help="Chapters at a time; as many as fit when left out.", show_default=False)
+]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Execute again even what is unchanged.")]
 Timeout = Annotated[float | None, typer.Option(min=1, help="Seconds for one chapter; the target's own when left out.", show_default=False)]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="End at once when another command is at work.")]

@@ -105,7 +105,7 @@ def _merge(job: Job, record: dict, runs: dict[int, dict]) -> None:
         if trace["seed_dependent"] and runs:
             same = {seed: next((c for c in run["claims"] if c["id"] == trace["id"]), None) for seed, run in runs.items()}
             if lacking := [seed for seed, c in same.items() if c is None]:
-                raise BookError(f"Chapter {job.chapter.number} with seed {lacking[0]} has no claim {trace['id']}; nothing was recorded for it.")
+                raise BookError(f"With seed {lacking[0]} there is no claim {trace['id']}; chapter {job.chapter.number} was not recorded.")
             trace = {
                 **trace,
                 "by_seed": {str(seed): c["value"] for seed, c in same.items()},

@@ -31,7 +31,6 @@ class Execution:
         self.cell = self.of = self.claims = 0
         self.compute = self.peak = 0.0
         self.started = self.saved = time.monotonic()
-        self.died: str | None = None
 
     def run(self) -> dict:
         """Execute; returns the last event, with `failure` None or cell, claim and reason."""
