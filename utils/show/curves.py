@@ -99,6 +99,11 @@ def hyperparameters(folder: str | Path) -> dict[str, float | str | bool]:
     return {name: getattr(value, value.WhichOneof("kind")) for name, value in sorted(found.items())}
 
 
+def graph(folder: str | Path) -> list:
+    """The nodes of the graph that add_graph wrote; each has a name, an op, and the names of its inputs."""
+    return list(events(folder).Graph().node)
+
+
 def embedding(folder: str | Path) -> tuple[np.ndarray, list[str]]:
     """The last embedding that add_embedding wrote: vectors (points, size) and their labels."""
     found = sorted(Path(folder).glob("*/*/tensors.tsv"))
