@@ -376,6 +376,15 @@ def test_a_missing_papermill_is_said_before_anything_runs(monkeypatch):
         runner.execute([job_of()])
 
 
+def test_nothing_is_recorded_for_a_chapter_that_fails_with_another_seed(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "ROOT", tmp_path)
+    good = pool.Outcome(job_of(), "ok", {"claims": [{"id": "90.1-a", "seed_dependent": True}]})
+    monkeypatch.setattr(runner, "execute", lambda jobs, *_: [pool.Outcome(job, "failed", {}) for job in jobs])
+    more = runner._record([good], [0, 1, 2], None, False, None)
+    assert [o.job.seed for o in more] == [1, 2] and pool.label(more[0].job) == "90_good (seed 1)"
+    assert not records.results_file("cpu").exists()
+
+
 def test_build_keeps_the_site_when_a_chapter_fails(monkeypatch, tmp_path):
     from utils.book import javascript, site
 
