@@ -391,6 +391,7 @@ def test_without_arguments_it_helps_and_makes_nothing(clone):
 def test_less_than_five_gigabytes_free(launcher, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10e9, 6e9, 4e9))
+    monkeypatch.setattr(launcher.environment, "has_nvidia_driver", lambda: False)
     with pytest.raises(SystemExit, match=r"needs 5 GB of disk and 4.0 GB are free"):
         launcher.environment.prepare(launcher.find_python)
     assert not os.path.exists(launcher.environment.VENV)
@@ -405,8 +406,16 @@ def test_what_is_installed_already_counts_as_free_disk(launcher, monkeypatch):
     reached = []
     monkeypatch.setattr(launcher.environment, "pip", lambda *_: reached.append(True))
     monkeypatch.setattr(launcher.environment, "torch_options", lambda _: [])
+    monkeypatch.setattr(launcher.environment, "has_nvidia_driver", lambda: False)
     launcher.environment.install(launcher.find_python, None)
     assert reached
+
+
+def test_the_larger_cuda_build_needs_more_disk(launcher, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(20e9, 12e9, 8e9))
+    with pytest.raises(SystemExit, match=r"needs 12 GB of disk and 8.0 GB are free"):
+        launcher.environment.prepare(launcher.find_python, wanted="cuda")
 
 
 @pytest.mark.parametrize("file", ["book.py", "utils/book/environment.py"])
@@ -475,7 +484,7 @@ CPU, CUDA = "https://download.pytorch.org/whl/cpu", "https://download.pytorch.or
         ("linux", "cpu", {"PIP_FIND_LINKS": "/wheels"}, None),
         ("linux", "cpu", {"PIP_INDEX_URL": "http://127.0.0.1:9/simple"}, None),
         ("linux", "cpu", {"PIP_EXTRA_INDEX_URL": "http://127.0.0.1:9/simple"}, None),
-        ("linux", "cpu", {"PIP_TIMEOUT": "5"}, CPU),  # a setting that chooses no index
+        ("linux", "cpu", {"PIP_TIMEOUT": "5", "PIP_FIND_LINKS": ""}, CPU),  # settings that choose no index
         ("win32", "cpu", {}, CPU),
         ("win32", "cuda", {}, CUDA),
         ("darwin", "cpu", {}, None),

@@ -15,7 +15,7 @@ import time
 
 VERSIONS = ("3.11", "3.12", "3.13")
 TORCH_INDEX = "https://download.pytorch.org/whl/"  # PyPI has no CPU build for Linux and no CUDA build for Windows
-GIGABYTES = 5  # that have to be free
+GIGABYTES = {"cpu": 5, "cuda": 12}  # that have to be free: 2.8 and 6.6 when installed, and what pip unpacks beside them
 WINDOWS = os.name == "nt"
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 VENV = os.path.join(ROOT, ".venv")
@@ -114,11 +114,13 @@ def discard_broken(repair):
 
 def install(find_python, wanted):
     """All the steps from what there is to a complete .venv; each may be cut off and repeated."""
-    free = shutil.disk_usage(ROOT).free
-    if free < GIGABYTES * 1e9:
-        has = sum(os.lstat(os.path.join(folder, name)).st_size for folder, _, names in os.walk(VENV) for name in names)
-        if free + has < GIGABYTES * 1e9:
-            stop("The environment needs {} GB of disk and {:.1f} GB are free: free some, then repeat the command.".format(GIGABYTES, free / 1e9))
+    before = stamp()[1]
+    build = wanted if wanted in ("cpu", "cuda") else before or ("cuda" if has_nvidia_driver() else "cpu")
+    need, free = GIGABYTES[build], shutil.disk_usage(ROOT).free / 1e9
+    if free < need:
+        has = sum(os.lstat(os.path.join(folder, name)).st_size for folder, _, names in os.walk(VENV) for name in names) / 1e9
+        if free + has < need:
+            stop("The environment needs {} GB of disk and {:.1f} GB are free: free some, then repeat the command.".format(need, free))
     if not os.path.isdir(VENV):
         python = find_python()
         print("Making the environment in .venv: once, some minutes; it goes on after an interruption.", flush=True)
@@ -129,8 +131,6 @@ def install(find_python, wanted):
     for path in distributions():
         if not os.path.exists(os.path.join(path, "RECORD")):
             shutil.rmtree(path)  # cut off in the middle: pip would take it for installed
-    before = stamp()[1]
-    build = wanted if wanted in ("cpu", "cuda") else before or ("cuda" if has_nvidia_driver() else "cpu")
     if before and before != build:
         subprocess.call([PYTHON, "-m", "pip", "uninstall", "--quiet", "--yes", "torch"])
     if os.path.exists(STAMP):
@@ -149,7 +149,7 @@ def install(find_python, wanted):
 def torch_options(build):
     """pip's options for one build of PyTorch; where pip has indexes of its own, they decide."""
     settings = subprocess.run([PYTHON, "-m", "pip", "config", "list"], stdout=subprocess.PIPE).stdout.decode("utf-8", "replace")
-    if re.search(r"(index-url|find-links|no-index)=", settings) or sys.platform == "darwin" or (build == "cuda" and not WINDOWS):
+    if re.search(r"(index-url|find-links|no-index)='[^']", settings) or sys.platform == "darwin" or (build == "cuda" and not WINDOWS):
         return ["--constraint", LOCK]  # together with what this build brings, such as NVIDIA's libraries
     return ["--no-deps", "--index-url", TORCH_INDEX + ("cpu" if build == "cpu" else "cu130")]
 
