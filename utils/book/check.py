@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from rich.table import Table
 
 from utils import ROOT, targets
-from utils.book import BookError, pool, records, run as runner
+from utils.book import BookError, javascript, pool, records, run as runner
 from utils.book.guard import alone
 from utils.book.progress import console
 
@@ -27,6 +27,7 @@ def run(only: str | None = None, target: str = "cpu") -> None:
     if importlib.util.find_spec("pytest") is None:
         raise BookError("pytest is not installed here; run: python3 book.py build")
     where = targets.load(target)
+    javascript.ensure()  # the first command on a new machine may be this one
     screen, rows = console(), []
     for part in [only] if only else PARTS:
         screen.rule(part)

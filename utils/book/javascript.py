@@ -25,7 +25,9 @@ def folder(root: Path = ROOT) -> Path:
 
 
 def missing(root: Path = ROOT) -> bool:
-    """True when `node_modules/` is absent, unfinished, or older than package-lock.json."""
+    """True when `node_modules/` is absent, unfinished, or older than package-lock.json (without one nothing is asked for)."""
+    if not (root / "package-lock.json").is_file():
+        return False
     stamp = folder(root) / ".book-stamp"
     return not stamp.is_file() or stamp.read_text(encoding="utf-8") != _fingerprint(root)
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from utils import ROOT, targets
-from utils.book import BookError, pool
+from utils.book import BookError, javascript, pool
 
 
 def run(port: int = 0, browser: bool = True) -> None:
@@ -18,6 +18,10 @@ def run(port: int = 0, browser: bool = True) -> None:
     """
     if importlib.util.find_spec("jupyterlab") is None:
         raise BookError("JupyterLab is not installed here; run: python3 book.py build")
+    try:
+        javascript.ensure()
+    except BookError as error:  # a reader without network can do all but the attention views
+        print(error, file=sys.stderr)
     command = [sys.executable, "-m", "jupyterlab", *options(port, browser)]
     print("JupyterLab starts; Ctrl-C here ends it.")
     try:

@@ -6,7 +6,7 @@ import importlib.util
 import os
 
 from utils import targets
-from utils.book import BookError, plan, records
+from utils.book import BookError, javascript, plan, records
 from utils.book.guard import alone
 from utils.book.plan import Job
 from utils.book.pool import Outcome, Pool, cores
@@ -38,7 +38,7 @@ def run(chapters=(), target="cpu", parameters=(), at_once=None, force=False, tim
 
 def build(target="cpu", jobs=None, force=False, timeout=None, wait=True) -> None:
     """Execute what changed and build the site from it. When a chapter fails the site stays as it was."""
-    from utils.book import javascript, site
+    from utils.book import site
 
     where = targets.load(target)
     todo = plan.jobs(plan.choose([]), where, {})
@@ -56,6 +56,7 @@ def execute(jobs: list[Job], at_once=None, force=False, timeout=None) -> list[Ou
     if todo:
         if missing := [name for name in ("papermill", "ipykernel", "psutil") if importlib.util.find_spec(name) is None]:
             raise BookError(f"{missing[0]} is not installed here; run: python3 book.py build")
+        javascript.ensure()  # a chapter's attention views need d3 and jQuery
         at_once = min(at_once or jobs_that_fit(todo[0].target), len(todo))
         with Progress() as progress:
             for job, outcome in zip(todo, Pool(progress, at_once, timeout).run(todo), strict=True):
