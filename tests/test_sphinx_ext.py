@@ -395,6 +395,24 @@ def test_pages_that_left_the_book_are_removed(tmp_path):
     assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.html")) == ["chapters/02_b.html", "pages/index.html", "search.html"]
 
 
+def test_pictures_become_files_with_room_kept_for_them(tmp_path):
+    import base64
+    import struct
+
+    png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 1400, 700) + b"rest"
+    inside = f'<img class="figure" src="data:image/png;base64,{base64.b64encode(png).decode()}" alt="A plot" width="700" style="height:auto">'
+    (tmp_path / "chapters").mkdir()
+    made = sphinx_ext.pictures_to_files(f"<p>{inside}</p>", tmp_path / "chapters" / "01_a.html", tmp_path / "_images")
+    (file,) = (tmp_path / "_images").iterdir()
+    assert file.read_bytes() == png
+    assert f'src="../_images/{file.name}"' in made and 'width="700" height="350"' in made and 'alt="A plot"' in made
+    (tmp_path / "chapters" / "01_a.html").write_text(made, encoding="utf-8")
+    sphinx_ext.remove_stale(tmp_path, {"chapters/01_a"})
+    assert file.exists()
+    sphinx_ext.remove_stale(tmp_path, set())
+    assert not file.exists(), "a picture of no page is removed"
+
+
 def test_warnings_are_told_without_colours_paths_and_odd_line_numbers():
     stderr = f"\x1b[31m{site.ROOT / 'chapters' / '01_first.ipynb'}:50008: WARNING: 'myst' cross-reference target not found\x1b[0m\nfine\n\nother"
     assert site.warnings(stderr)[0].replace("\\", "/") == "chapters/01_first.ipynb, cell 5, line 8: WARNING: 'myst' cross-reference target not found"

@@ -6,11 +6,14 @@ a source is replaced in memory while Sphinx reads it, and read again when what w
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import html
 import json
 import os
+import re
 import shutil
+import struct
 from pathlib import Path
 
 from sphinx.errors import SphinxError
@@ -20,6 +23,7 @@ from utils.book import javascript, offline, pages, records
 MATHJAX = "mathjax"  # below _static of the built site, not of the book: Jupyter Book would load every .js found there
 NOT_RUN = "This chapter has not been run here: the page shows its source without results. `python3 book.py build` runs it."
 CHANGED = "The code of this chapter changed since it was last run: the page shows its source without results. `python3 book.py build` runs it again."
+_PICTURE = re.compile(r'<img\b[^>]*?\ssrc="data:image/png;base64,(iVBORw0KGgo[A-Za-z0-9+/]+={0,2})"[^>]*>')
 PLACES = {"numbers": pages.numbers, "cards": pages.cards, "results": pages.results, "errata": pages.errata}
 
 
@@ -190,10 +194,30 @@ def finish(app, exception) -> None:
     for path in folder.rglob("*.html"):
         page = path.read_text(encoding="utf-8")
         clean = offline.without_idle_spy(offline.without_preloads(offline.without_thebe(page)))
+        clean = pictures_to_files(clean, path, folder / "_images")
         if clean != page:
             path.write_text(clean, encoding="utf-8", newline="\n")
     if found := offline.complaints(folder):
         raise PageError("\n".join(["is not fit to be published:", *found]))
+
+
+def pictures_to_files(page: str, path: Path, into: Path) -> str:
+    """The page with its embedded PNG pictures moved into files, named by their content, and room kept for them.
+
+    A notebook carries its pictures inside; a page that does is long to load before its first line is shown.
+    """
+
+    def move(found: re.Match) -> str:
+        tag, data = found[0], base64.b64decode(found[1])
+        file = into / f"picture-{hashlib.blake2b(data, digest_size=10).hexdigest()}.png"
+        into.mkdir(exist_ok=True)
+        file.write_bytes(data)
+        wide, high = struct.unpack(">II", data[16:24])  # as every PNG begins
+        if (width := re.search(r'\swidth="(\d+)"', tag)) and not re.search(r"\sheight=", tag):
+            tag = tag.replace(width[0], f'{width[0]} height="{round(int(width[1]) * high / wide)}"')
+        return tag.replace(f"data:image/png;base64,{found[1]}", os.path.relpath(file, path.parent).replace(os.sep, "/"))
+
+    return _PICTURE.sub(move, page)
 
 
 def entrance(page: str, title: str) -> str:
@@ -205,8 +229,12 @@ def entrance(page: str, title: str) -> str:
 
 
 def remove_stale(folder: Path, documents) -> None:
-    """Remove pages of chapters and pages that are no longer in the book; Sphinx leaves them."""
+    """Remove pages of chapters and pages that are no longer in the book, which Sphinx leaves, and pictures of no page."""
     for part in ("chapters", "pages"):
         for path in (folder / part).glob("*.html"):
             if f"{part}/{path.stem}" not in documents:
                 path.unlink()
+    used = {name for path in folder.rglob("*.html") for name in re.findall(r"picture-\w+\.png", path.read_text(encoding="utf-8"))}
+    for path in (folder / "_images").glob("picture-*.png"):
+        if path.name not in used:
+            path.unlink()
