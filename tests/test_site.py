@@ -9,6 +9,7 @@ import re
 import shutil
 import threading
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import nbformat
@@ -45,7 +46,7 @@ def browser():
 
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     with sync_playwright() as playwright:
-        if not found and shutil.os.path.exists(playwright.chromium.executable_path):
+        if not found and Path(playwright.chromium.executable_path).exists():
             found = playwright.chromium.executable_path
         if not found:
             pytest.fail(
@@ -180,23 +181,36 @@ def test_links_between_pages_lead_somewhere():
     assert broken == []
 
 
+# Every text of the main content against what lies behind it, as WCAG 2 counts contrast: 4.5, or 3 for large letters.
 CONTRAST = """() => {
-  const numbers = colour => { const m = colour.match(/[\\d.]+/g).map(Number); return colour.startsWith('color(srgb') ? [m[0]*255, m[1]*255, m[2]*255, m[3] ?? 1] : [m[0], m[1], m[2], m[3] ?? 1]; };
+  const numbers = colour => {
+    const found = colour.match(/[\\d.]+/g).map(Number), times = colour.startsWith('color(srgb') ? 255 : 1;
+    return [found[0] * times, found[1] * times, found[2] * times, found[3] ?? 1];
+  };
   const over = (a, b) => [0, 1, 2].map(i => a[i] * a[3] + b[i] * (1 - a[3])).concat(1);
-  const light = c => { const [r, g, b] = c.slice(0, 3).map(v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return 0.2126*r + 0.7152*g + 0.0722*b; };
-  const ground = e => { const layers = []; for (; e; e = e.parentElement) { const c = numbers(getComputedStyle(e).backgroundColor); layers.push(c); if (c[3] === 1) break; }
-    return layers.reduceRight((below, above) => over(above, below), [255, 255, 255, 1]); };
-  const poor = new Map();
+  const linear = part => (part /= 255) <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const ground = element => {
+    const layers = [];
+    for (; element; element = element.parentElement) {
+      layers.push(numbers(getComputedStyle(element).backgroundColor));
+      if (layers.at(-1)[3] === 1) break;
+    }
+    return layers.reduceRight((below, above) => over(above, below), [255, 255, 255, 1]);
+  };
+  const poor = {};
   const walk = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
   while (walk.nextNode()) {
-    const e = walk.currentNode.parentElement;
-    if (!walk.currentNode.data.trim() || !e.checkVisibility({checkOpacity: true, checkVisibilityCSS: true}) || e.closest('svg, mjx-container, .headerlink, style, script')) continue;
-    const style = getComputedStyle(e), back = ground(e), front = over(numbers(style.color), back);
-    const [a, b] = [light(front), light(back)].sort((x, y) => y - x), ratio = (a + 0.05) / (b + 0.05);
-    const large = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.6 && style.fontWeight >= 700);
-    if (ratio < (large ? 3 : 4.5)) poor.set(style.color + ' on ' + back.slice(0, 3).map(Math.round), ratio.toFixed(2) + ' ' + e.tagName + '.' + e.className + ': ' + walk.currentNode.data.trim().slice(0, 40));
+    const text = walk.currentNode.data.trim(), element = walk.currentNode.parentElement;
+    if (!text || element.closest('svg, mjx-container, .headerlink, style, script')) continue;
+    if (!element.checkVisibility({checkOpacity: true, checkVisibilityCSS: true})) continue;
+    const style = getComputedStyle(element), size = parseFloat(style.fontSize), back = ground(element);
+    const [high, low] = [light(over(numbers(style.color), back)), light(back)].sort((x, y) => y - x);
+    const ratio = (high + 0.05) / (low + 0.05), large = size >= 24 || (size >= 18.6 && style.fontWeight >= 700);
+    if (ratio < (large ? 3 : 4.5))
+      poor[`${style.color} on ${back.slice(0, 3).map(Math.round)}`] = `${ratio.toFixed(2)} ${text.slice(0, 40)}`;
   }
-  return Object.fromEntries(poor);
+  return poor;
 }"""
 
 
@@ -232,7 +246,10 @@ def test_the_keyboard_focus_is_visible(address, opened):
     seen = 0
     for _ in range(25):
         page.keyboard.press("Tab")
-        style = page.evaluate("(() => { const s = getComputedStyle(document.activeElement); return [document.activeElement.tagName, s.outlineStyle, parseFloat(s.outlineWidth)]; })()")
+        style = page.evaluate(
+            "(({tagName}, {outlineStyle, outlineWidth}) => [tagName, outlineStyle, parseFloat(outlineWidth)])"
+            "(document.activeElement, getComputedStyle(document.activeElement))"
+        )
         if style[0] in ("A", "BUTTON"):
             seen += 1
             assert style[1] != "none" and style[2] >= 2, page.evaluate("document.activeElement.outerHTML.slice(0, 200)")
@@ -290,7 +307,9 @@ def test_a_quiz_answers_to_the_keyboard(address, opened):
     page.keyboard.press("ArrowDown")
     assert radios.nth(1).is_checked() and not radios.first.is_checked()
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.closest('fieldset') !== document.querySelector('.quiz fieldset')"), "on to the next question"
+    assert page.evaluate("document.activeElement.closest('fieldset') !== document.querySelector('.quiz fieldset')"), (
+        "on to the next question"
+    )
 
 
 def test_a_solution_stands_collapsed_and_unfolds(address, opened):
@@ -346,7 +365,9 @@ def test_results_and_errata_list_what_the_records_hold(address, opened):
         for claim in (records.latest("cpu", chapter.number) or {}).get("claims", []):
             assert claim["id"] in listed
     page.goto(address + "pages/errata.html")
-    errata = {c["id"] for chapter in records.chapters() for c in (records.latest("cpu", chapter.number) or {}).get("claims", []) if c["erratum"]}
+    errata = {
+        c["id"] for chapter in records.chapters() for c in (records.latest("cpu", chapter.number) or {}).get("claims", []) if c["erratum"]
+    }
     links = page.locator(".book-errata a").evaluate_all("all => all.map(e => e.hash)")
     assert errata <= {unquote(link).removeprefix("#claim-") for link in links}
 

@@ -46,7 +46,14 @@ def entry(tmp_path):
 def test_outputs_of_the_run_join_the_current_prose():
     source = {"cells": [text("# New title"), code("x = 1", tags=["parameters"]), code("x + 1\n")]}
     result = {"output_type": "execute_result", "data": {"text/plain": "2"}}
-    run = {"cells": [text("# Old title"), code("x = 1", tags=["parameters"]), code("x = 7", tags=["injected-parameters"]), code(["x + 1"], [result], count=3)]}
+    run = {
+        "cells": [
+            text("# Old title"),
+            code("x = 1", tags=["parameters"]),
+            code("x = 7", tags=["injected-parameters"]),
+            code(["x + 1"], [result], count=3),
+        ]
+    }
     assert sphinx_ext.join(source, run)
     assert source["cells"][0]["source"] == "# New title"
     assert source["cells"][2]["outputs"] == [result] and source["cells"][2]["execution_count"] == 3
@@ -60,7 +67,10 @@ def test_changed_code_shows_no_outputs_of_the_old_code():
 
 
 def test_what_a_page_cannot_show_is_left_out():
-    output = {"output_type": "display_data", "data": {"text/html": "<b>1</b>", records.MIME: {}, "application/vnd.jupyter.widget-view+json": {}}}
+    output = {
+        "output_type": "display_data",
+        "data": {"text/html": "<b>1</b>", records.MIME: {}, "application/vnd.jupyter.widget-view+json": {}},
+    }
     source = {"cells": [code("f()")]}
     assert sphinx_ext.join(source, {"cells": [code("f()", [output])]})
     assert source["cells"][0]["outputs"][0]["data"] == {"text/html": "<b>1</b>"}
@@ -152,7 +162,13 @@ def test_results_show_value_control_seeds_and_published_beside_each_other(entry,
     entry.runs["cuda"] = record([])
     entry.runs["cpu"]["claims"] = [trace(published=published)]
     made = pages.results([entry])
-    for part in ('href="../chapters/01_first.html#claim-1.4-sum"', "≥ 0.99", "without softmax: 0.2", "seeds 0, 1, 2: 1 ± 0.1", "A paper 2017; WMT &lt;2014&gt;"):
+    for part in (
+        'href="../chapters/01_first.html#claim-1.4-sum"',
+        "≥ 0.99",
+        "without softmax: 0.2",
+        "seeds 0, 1, 2: 1 ± 0.1",
+        "A paper 2017; WMT &lt;2014&gt;",
+    ):
         assert part in made
     assert 'aria-label="not run"' in made, "a claim that a target has not run is shown as such"
 
@@ -160,7 +176,13 @@ def test_results_show_value_control_seeds_and_published_beside_each_other(entry,
 def test_errata_are_grouped_by_source_and_link_to_their_claim(entry):
     entry.runs["cpu"]["claims"] = [trace(), trace("1.5-other", erratum={"source": "the book, chapter 9", "printed": "768 & more"})]
     made = pages.errata([entry])
-    assert "## The book\n" in made and "<small>chapter 9</small>" in made and "768 &amp; more" in made and "#claim-1.5-other" in made and "#claim-1.4-sum" not in made
+    assert (
+        "## The book\n" in made
+        and "<small>chapter 9</small>" in made
+        and "768 &amp; more" in made
+        and "#claim-1.5-other" in made
+        and "#claim-1.4-sum" not in made
+    )
     assert "No claim" in pages.errata([])
 
 
@@ -201,10 +223,14 @@ def test_only_a_public_origin_makes_launch_buttons(remote, address):
 
 def test_launch_buttons_follow_the_address(tmp_path):
     assert pages.repository(root=tmp_path).buttons("chapters/01_first.ipynb") == []
-    github = dict(pages.repository("https://github.com/reader/book", jupyterhub="https://hub.example.org").buttons("chapters/01_first.ipynb"))
+    github = dict(
+        pages.repository("https://github.com/reader/book", jupyterhub="https://hub.example.org").buttons("chapters/01_first.ipynb")
+    )
     assert github["Colab"] == "https://colab.research.google.com/github/reader/book/blob/main/chapters/01_first.ipynb"
     assert github["Binder"] == "https://mybinder.org/v2/gh/reader/book/main?urlpath=lab%2Ftree%2Fchapters%2F01_first.ipynb"
-    assert github["JupyterHub"].startswith("https://hub.example.org/hub/user-redirect/git-pull?repo=https%3A%2F%2Fgithub.com%2Freader%2Fbook&")
+    assert github["JupyterHub"].startswith(
+        "https://hub.example.org/hub/user-redirect/git-pull?repo=https%3A%2F%2Fgithub.com%2Freader%2Fbook&"
+    )
     own = dict(pages.repository("https://git.example.org/reader/book").buttons("x.ipynb"))
     assert list(own) == ["Binder"] and "/git/https%3A%2F%2Fgit.example.org%2Freader%2Fbook/" in own["Binder"]
 
@@ -230,7 +256,12 @@ def book(tmp_path, monkeypatch):
         from sphinx.util.docutils import docutils_namespace
 
         read = []
-        settings = {"extensions": ["myst_nb", "utils.book.sphinx_ext"], "master_doc": "pages/index", "nb_execution_mode": "off", "html_theme": "basic"}
+        settings = {
+            "extensions": ["myst_nb", "utils.book.sphinx_ext"],
+            "master_doc": "pages/index",
+            "nb_execution_mode": "off",
+            "html_theme": "basic",
+        }
         settings |= {"exclude_patterns": ["_build", "out", "jupyter_execute"], "mathjax_path": "x.js"}
         with docutils_namespace():
             app = Sphinx(tmp_path, None, tmp_path / "out", tmp_path / "out.doctrees", "html", settings, None, None)
@@ -352,7 +383,7 @@ def test_thebe_is_taken_out_and_nothing_else():
     page = (
         '<script>const THEBE_JS_URL = "https://unpkg.com/thebe@0.8.2/lib/index.js"; const thebe_selector = ".t"</script>\n'
         '<script async="async" src="../_static/sphinx-thebe.js?v=1"></script>\n<script src="x.js"></script>'
-        '<script type="text/x-thebe-config">\n{ a: 1 }\n</script><script>kernelName = \'python3\'</script><script>y</script>'
+        "<script type=\"text/x-thebe-config\">\n{ a: 1 }\n</script><script>kernelName = 'python3'</script><script>y</script>"
     )
     assert offline.without_thebe(page) == '<script src="x.js"></script><script>y</script>'
 
@@ -392,7 +423,11 @@ def test_pages_that_left_the_book_are_removed(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("", encoding="utf-8")
     sphinx_ext.remove_stale(tmp_path, {"chapters/02_b", "pages/index"})
-    assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.html")) == ["chapters/02_b.html", "pages/index.html", "search.html"]
+    assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.html")) == [
+        "chapters/02_b.html",
+        "pages/index.html",
+        "search.html",
+    ]
 
 
 def test_pictures_become_files_with_room_kept_for_them(tmp_path):
@@ -400,7 +435,9 @@ def test_pictures_become_files_with_room_kept_for_them(tmp_path):
     import struct
 
     png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 1400, 700) + b"rest"
-    inside = f'<img class="figure" src="data:image/png;base64,{base64.b64encode(png).decode()}" alt="A plot" width="700" style="height:auto">'
+    inside = (
+        f'<img class="figure" src="data:image/png;base64,{base64.b64encode(png).decode()}" alt="A plot" width="700" style="height:auto">'
+    )
     (tmp_path / "chapters").mkdir()
     made = sphinx_ext.pictures_to_files(f"<p>{inside}</p>", tmp_path / "chapters" / "01_a.html", tmp_path / "_images")
     (file,) = (tmp_path / "_images").iterdir()
@@ -414,8 +451,13 @@ def test_pictures_become_files_with_room_kept_for_them(tmp_path):
 
 
 def test_warnings_are_told_without_colours_paths_and_odd_line_numbers():
-    stderr = f"\x1b[31m{site.ROOT / 'chapters' / '01_first.ipynb'}:50008: WARNING: 'myst' cross-reference target not found\x1b[0m\nfine\n\nother"
-    assert site.warnings(stderr)[0].replace("\\", "/") == "chapters/01_first.ipynb, cell 5, line 8: WARNING: 'myst' cross-reference target not found"
+    stderr = (
+        f"\x1b[31m{site.ROOT / 'chapters' / '01_first.ipynb'}:50008: WARNING: 'myst' cross-reference target not found\x1b[0m\nfine\n\nother"
+    )
+    assert (
+        site.warnings(stderr)[0].replace("\\", "/")
+        == "chapters/01_first.ipynb, cell 5, line 8: WARNING: 'myst' cross-reference target not found"
+    )
     assert site.warnings("Running Jupyter-Book\nbuild succeeded.") == []
 
 

@@ -29,7 +29,18 @@ _LOADED = {  # what a browser fetches by itself; the href of <a> is not among it
     "feimage": ("href", "xlink:href"),
     "base": ("href",),
 }
-_LINKS = {"stylesheet", "preload", "modulepreload", "prefetch", "preconnect", "dns-prefetch", "icon", "apple-touch-icon", "manifest", "mask-icon"}
+_LINKS = {
+    "stylesheet",
+    "preload",
+    "modulepreload",
+    "prefetch",
+    "preconnect",
+    "dns-prefetch",
+    "icon",
+    "apple-touch-icon",
+    "manifest",
+    "mask-icon",
+}
 _OUTSIDE = re.compile(r"(?:(?:https?|wss?|ftp|file):)?//", re.IGNORECASE)
 _CSS = re.compile(r"""(?:url\(\s*["']?|@import\s+["'])\s*([^"')\s]+)""", re.IGNORECASE)
 _SCRIPT = re.compile(

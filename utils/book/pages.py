@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, stdev
 from urllib.parse import quote, urlencode
@@ -73,7 +74,7 @@ def first_paragraph(markdown: str) -> str:
     from markdown_it import MarkdownIt
 
     tokens = MarkdownIt("commonmark").parse(markdown)
-    for opening, inline in zip(tokens, tokens[1:]):
+    for opening, inline in pairwise(tokens):
         if opening.type == "paragraph_open":
             parts = (" " if t.type == "softbreak" else t.content for t in inline.children if t.type != "html_inline")
             return re.sub(r"\$([^$]+)\$", r"\1", "".join(parts))
@@ -192,7 +193,7 @@ def numbers(found: Sequence[Entry]) -> str:
     runs = [e.runs["cpu"] for e in found if e.runs.get("cpu", {}).get("status") == "ok"]
     if not runs:
         return '<p class="book-none">No chapter has been run here yet: <code>python3 book.py build</code> runs them.</p>'
-    kept, total = (sum(column) for column in zip(*map(held, runs)))
+    kept, total = (sum(column) for column in zip(*map(held, runs), strict=True))
     cores = sorted({r.get("hardware", {}).get("cores") or 0 for r in runs})
     facts = [
         (f"{kept} of {total}", "claims hold, each beside a control that has to miss the same bound"),
@@ -218,7 +219,9 @@ def cards(found: Sequence[Entry]) -> str:
             f'<ul class="book-card-facts">{"".join(facts)}</ul>'
         )
     rest = BOOK_CHAPTERS - len(found)
-    note = f'<p class="book-none">The printed book has {BOOK_CHAPTERS} chapters; {len(found)} are executable so far.</p>' if rest > 0 else ""
+    note = (
+        f'<p class="book-none">The printed book has {BOOK_CHAPTERS} chapters; {len(found)} are executable so far.</p>' if rest > 0 else ""
+    )
     return f'<div class="book-cards">{"".join(f"<div>{card}</div>" for card in made)}</div>{note}'
 
 
@@ -255,14 +258,12 @@ def attention(words: Sequence[str] = ("we", "make", "a", "claim", "and", "try", 
     (Vaswani et al. 2017, section 3.5). Points at a word with the mouse: the style sheet dims the others.
     """
     width = 16
-    codes = [
-        [f(p / 10_000 ** (2 * i / width)) for i in range(width // 2) for f in (math.sin, math.cos)] for p in range(len(words))
-    ]
+    codes = [[f(p / 10_000 ** (2 * i / width)) for i in range(width // 2) for f in (math.sin, math.cos)] for p in range(len(words))]
     step, left, right = 38, 92, 308
     height = step * len(words) + 6
     rows = []
     for i, query in enumerate(codes):
-        scores = [sum(a * b for a, b in zip(query, key)) / math.sqrt(width) for key in codes]
+        scores = [sum(a * b for a, b in zip(query, key, strict=True)) / math.sqrt(width) for key in codes]
         exponentials = [math.exp(3 * s) for s in scores]  # three times as sharp as one head: lines one can tell apart
         weights = [e / sum(exponentials) for e in exponentials]
         y = step * i + 25
@@ -272,7 +273,10 @@ def attention(words: Sequence[str] = ("we", "make", "a", "claim", "and", "try", 
             for j, weight in enumerate(weights)
             if weight >= 0.05
         )
-        rows.append(f'<g class="hue{i % 3}"><rect x="0" y="{y - 24}" width="{left}" height="{step}"/><text x="{left - 10}" y="{y}">{words[i]}</text>{lines}</g>')
+        rows.append(
+            f'<g class="hue{i % 3}"><rect x="0" y="{y - 24}" width="{left}" height="{step}"/>'
+            f'<text x="{left - 10}" y="{y}">{words[i]}</text>{lines}</g>'
+        )
     targets_ = "".join(f'<text class="to" x="{right + 10}" y="{step * j + 25}">{word}</text>' for j, word in enumerate(words))
     label = "Two columns of words, each word on the left joined to those near it on the right by lines as thick as their attention."
     return f'<svg class="book-attention" viewBox="0 0 400 {height}" role="img" aria-label="{label}">{"".join(rows)}{targets_}</svg>'
@@ -292,7 +296,9 @@ def chapter_card(entry: Entry, where: Repository, shown: str = "cpu") -> str:
     )
     record = entry.runs.get(shown) or next(iter(entry.runs.values()), {})
     first = ("python", "torch", "transformers")
-    known = sorted((record.get("versions") or {}).items(), key=lambda item: (first.index(item[0]) if item[0] in first else len(first), item))
+    known = sorted(
+        (record.get("versions") or {}).items(), key=lambda item: (first.index(item[0]) if item[0] in first else len(first), item)
+    )
     details = [f"{html.escape(k)} {html.escape(str(v))}" for k, v in known if v]
     defaults = entry.defaults
     chosen = {k: v for k, v in (record.get("parameters") or {}).items() if k != "target" and v != defaults.get(k)}
@@ -300,7 +306,9 @@ def chapter_card(entry: Entry, where: Repository, shown: str = "cpu") -> str:
     if chosen:
         versions += f'<p class="book-versions">run with {html.escape(", ".join(f"{k}={v!r}" for k, v in chosen.items()))}</p>'
     links = [f'<a href="../_sources/chapters/{entry.stem}.ipynb" download="{entry.stem}.ipynb">Download notebook</a>']
-    links += [f'<a href="{html.escape(address)}" rel="noopener">{label}</a>' for label, address in where.buttons(f"chapters/{entry.stem}.ipynb")]
+    links += [
+        f'<a href="{html.escape(address)}" rel="noopener">{label}</a>' for label, address in where.buttons(f"chapters/{entry.stem}.ipynb")
+    ]
     return f'<aside class="book-chapter" aria-label="About this run">{table}{versions}<p class="book-buttons">{"".join(links)}</p></aside>'
 
 
@@ -407,7 +415,8 @@ def scale(trace: dict, width: int = 150) -> str:
     marks = "".join(f'<path d="M{x(b)} 1v12"/>' for b in bounds)
     marks += "".join(f'<circle class="control" cx="{x(c)}" cy="7" r="3.5"/>' for c in controls)
     marks += "".join(f'<circle class="value" cx="{x(v)}" cy="7" r="4"/>' for v in values)
-    return f'<svg class="book-scale" viewBox="0 0 {width} 14" width="{width}" height="14" aria-hidden="true"><path class="axis" d="M0 7h{width}"/>{marks}</svg>'
+    axis = f'<path class="axis" d="M0 7h{width}"/>'
+    return f'<svg class="book-scale" viewBox="0 0 {width} 14" width="{width}" height="14" aria-hidden="true">{axis}{marks}</svg>'
 
 
 def errata(found: Sequence[Entry]) -> str:
@@ -425,7 +434,8 @@ def errata(found: Sequence[Entry]) -> str:
                 work, place = work_and_place(trace["erratum"]["source"])
                 by_source.setdefault(work, []).append(
                     f'<tr><td data-label="printed">{html.escape(trace["erratum"]["printed"])}<small>{html.escape(place)}</small></td>'
-                    f'<td data-label="measured"><a href="../chapters/{entry.stem}.html#claim-{html.escape(trace["id"])}">{html.escape(trace["says"])}</a>'
+                    f'<td data-label="measured"><a href="../chapters/{entry.stem}.html#claim-{html.escape(trace["id"])}">'
+                    f"{html.escape(trace['says'])}</a>"
                     f"<small>{show_numbers(trace['values'])}{unit} {html.escape(trace['bound'])}; control, {html.escape(control['name'])}: "
                     f"{show_numbers(control['values'])}{unit}; on <code>{html.escape(target)}</code></small></td></tr>"
                 )
@@ -444,7 +454,9 @@ def work_and_place(source: str) -> tuple[str, str]:
     >>> work_and_place("a tutorial, chapters 3 and 9")
     ('A tutorial', 'chapters 3 and 9')
     """
-    work, place = re.fullmatch(r"(.+?)(?:,\s*((?:chapter|section|page|part|table|figure|notebook)s?\b.*))?", source.strip(), re.DOTALL).groups()
+    work, place = re.fullmatch(
+        r"(.+?)(?:,\s*((?:chapter|section|page|part|table|figure|notebook)s?\b.*))?", source.strip(), re.DOTALL
+    ).groups()
     return work[:1].upper() + work[1:], place or ""
 
 

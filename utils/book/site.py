@@ -63,7 +63,9 @@ def warnings(stderr: str) -> list[str]:
     found: list[str] = []
     belongs = False
     for line in _COLOURS.sub("", stderr).splitlines():
-        if re.search(r"\b(WARNING|ERROR|CRITICAL|SEVERE)\b:? ", line) or line.startswith(("The built site", "Extension error", "Theme error", "Configuration error")):
+        if re.search(r"\b(WARNING|ERROR|CRITICAL|SEVERE)\b:? ", line) or line.startswith(
+            ("The built site", "Extension error", "Theme error", "Configuration error")
+        ):
             found.append(_CELL.sub(_cell, line.replace(f"{ROOT}{os.sep}", "")))
             belongs = True
         elif re.match(r"Traceback|RuntimeError|\s*$|[=╔╚]", line):
@@ -105,7 +107,13 @@ def put_in_place(built: Path, published: Path, stamp: str) -> None:
 
 class _Handler(SimpleHTTPRequestHandler):
     # Windows takes these types from its registry, where they are often wrong
-    extensions_map = SimpleHTTPRequestHandler.extensions_map | {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2", ".ipynb": "application/x-ipynb+json"}
+    extensions_map = SimpleHTTPRequestHandler.extensions_map | {
+        ".js": "text/javascript",
+        ".css": "text/css",
+        ".svg": "image/svg+xml",
+        ".woff2": "font/woff2",
+        ".ipynb": "application/x-ipynb+json",
+    }
 
     def log_message(self, *arguments):
         pass

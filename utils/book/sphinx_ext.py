@@ -22,7 +22,10 @@ from utils.book import javascript, offline, pages, records
 
 MATHJAX = "mathjax"  # below _static of the built site, not of the book: Jupyter Book would load every .js found there
 NOT_RUN = "This chapter has not been run here: the page shows its source without results. `python3 book.py build` runs it."
-CHANGED = "The code of this chapter changed since it was last run: the page shows its source without results. `python3 book.py build` runs it again."
+CHANGED = (
+    "The code of this chapter changed since it was last run: the page shows its source without results. "
+    "`python3 book.py build` runs it again."
+)
 _PICTURE = re.compile(r'<img\b[^>]*?\ssrc="data:image/png;base64,(iVBORw0KGgo[A-Za-z0-9+/]+={0,2})"[^>]*>')
 PLACES = {"numbers": pages.numbers, "cards": pages.cards, "results": pages.results, "errata": pages.errata}
 
@@ -39,7 +42,10 @@ def setup(app) -> dict:
     app.connect("env-get-outdated", outdated)
     app.connect("source-read", replace)
     app.connect("env-purge-doc", lambda app, env, docname: _texts(env).pop(docname, None))
-    app.connect("env-merge-info", lambda app, env, docnames, other: _texts(env).update({d: _texts(other)[d] for d in docnames if d in _texts(other)}))
+    app.connect(
+        "env-merge-info",
+        lambda app, env, docnames, other: _texts(env).update({d: _texts(other)[d] for d in docnames if d in _texts(other)}),
+    )
     app.connect("env-updated", navigation)
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -52,7 +58,9 @@ def settle(app) -> None:
     """Read once what all pages share, and take the theme's own launch buttons out: the card of a chapter has them."""
     options = app.config.html_theme_options
     hub = (options.pop("launch_buttons", None) or {}).get("jupyterhub_url", "")
-    app.book_repository = pages.repository(options.get("repository_url") or "", options.get("repository_branch") or "main", hub, Path(app.srcdir))
+    app.book_repository = pages.repository(
+        options.get("repository_url") or "", options.get("repository_branch") or "main", hub, Path(app.srcdir)
+    )
     app.book_target = os.environ.get("BOOK_TARGET", "cpu")
     app.book_entries = pages.entries()
     if app.builder.format == "html":
@@ -129,7 +137,9 @@ def later_failure(run: Path) -> str | None:
     if good.is_file() and json.loads(good.read_text(encoding="utf-8")).get("finished", "") > record.get("finished", ""):
         return None
     failure = record.get("failure") or {}
-    return f"The last run of this chapter failed in cell {failure.get('cell')}: {html.escape(str(failure.get('reason', 'no reason kept')))}."
+    return (
+        f"The last run of this chapter failed in cell {failure.get('cell')}: {html.escape(str(failure.get('reason', 'no reason kept')))}."
+    )
 
 
 def join(notebook: dict, run: dict) -> bool:
@@ -137,7 +147,7 @@ def join(notebook: dict, run: dict) -> bool:
     cells = [c for c in notebook["cells"] if c["cell_type"] == "code"]
     executed = [c for c in run["cells"] if c["cell_type"] == "code" and "injected-parameters" not in records.tags_of(c)]
     same = [records.source_of(c).rstrip() for c in cells] == [records.source_of(c).rstrip() for c in executed]
-    for cell, twin in zip(cells, executed if same else [{}] * len(cells)):
+    for cell, twin in zip(cells, executed if same else [{}] * len(cells), strict=True):
         cell["outputs"] = [_shown(o) for o in twin.get("outputs", [])]
         cell["execution_count"] = twin.get("execution_count")
     return same
@@ -223,7 +233,8 @@ def pictures_to_files(page: str, path: Path, into: Path) -> str:
 def entrance(page: str, title: str) -> str:
     """The index.html that leads to the landing page; the one that the table of contents makes has no title and no icon."""
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title><link rel="icon" href="_static/favicon.svg">'
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f'<link rel="icon" href="_static/favicon.svg">'
         f'<meta http-equiv="refresh" content="0; url={page}.html"><a href="{page}.html">{html.escape(title)}</a></html>\n'
     )
 
