@@ -40,7 +40,7 @@ def _row(name: str, words: Sequence[str], scores: Sequence[float]) -> tuple[str,
     strongest = set(sorted(range(len(scores)), key=lambda i: -abs(scores[i]))[:3])
     cells = []
     for index, (word, score) in enumerate(zip(words, scores, strict=True)):
-        number = f'<small aria-hidden="true" style="position:absolute;left:2px;top:1.5em;font-size:.65em;line-height:1">{score:+.2g}</small>'
+        number = f'<small aria-hidden="true" style="position:absolute;left:2px;top:100%;font-size:.65em;line-height:1">{score:+.2g}</small>'
         cells.append(
             f'<span title="{score:+.4f}" style="position:relative;display:inline-block;line-height:1.5;padding:0 2px;'
             f'border-radius:3px;{_colour(score / largest)}">{html.escape(word)}{number if index in strongest else ""}</span>'
