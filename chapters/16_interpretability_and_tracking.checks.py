@@ -208,42 +208,6 @@ def judge_smooth(smooth):
 @exercise(
     "16.6",
     hints=(
-        "The heads lie side by side in the last dimension; each is hidden / heads wide.",
-        "Head number `head` is the slice from head · size to (head + 1) · size.",
-        "Make a copy with `states.clone()` and set the slice `[..., head * size : (head + 1) * size]` to zero.",
-    ),
-)
-def judge_without_head(without_head):
-    import torch
-
-    states = torch.arange(1.0, 25).view(1, 2, 12)
-    before = states.clone()
-    answer = without_head(states, 1, 3)
-    if not torch.equal(states, before):
-        return "it changes the tensor that it was given; work on a copy (`clone`)."
-    if answer is None:
-        return "the function returns nothing yet; end it with a `return`."
-    if wrong := _shape(answer, torch.Size([1, 2, 12])):
-        return wrong
-    right = before.clone()
-    right[..., 4:8] = 0
-    if torch.equal(answer, right):
-        return None
-    strided = before.clone()
-    strided[..., 1::3] = 0
-    if torch.equal(answer, strided):
-        return "it zeroes every third number; the numbers of one head lie side by side."
-    only = before.clone()
-    only[..., 1] = 0
-    if torch.equal(answer, only):
-        return "it zeroes one number; a head is hidden / heads numbers wide."
-    zero = (answer == 0)[0, 0].nonzero().flatten().tolist()
-    return f"of 12 numbers in 3 heads, head 1 holds the positions 4 to 7; zero are {zero or 'none'}."
-
-
-@exercise(
-    "16.7",
-    hints=(
         "Turn each state into logits as the model does at its end: first the norm, then the unembedding.",
         "All but the last state are raw; the last one has been through the norm, so it must not go through it again.",
         "The rank is the number of logits that are larger than the token's: `(logits > logits[token]).sum()`.",

@@ -154,7 +154,7 @@ def test_figures_have_one_panel_for_each_tag(run):
     assert len(figure.axes) == 1 and len(figure.axes[0].lines) == 2
     figure = show.curves.histograms(run, {"weights": "weight"})
     density = figure.axes[0].collections[0].get_array()
-    assert np.allclose(density.reshape(60, 5).sum(0), 1, atol=0.02)  # each step's shares add up
+    assert (density.reshape(60, 5).sum(0) > 0.9).all()  # nearly all of each step lies in the picture
 
 
 def test_a_graph_comes_back(tmp_path):

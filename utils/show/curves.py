@@ -41,7 +41,7 @@ def scalars(runs: dict[str, str | Path], tags: dict[str, str]) -> Figure:
     for panel, (tag, label) in zip(panels[0], tags.items(), strict=True):
         for number, (name, folder) in enumerate(runs.items()):
             steps, numbers = values(folder, tag)
-            panel.plot(steps, numbers, "-" if number == 0 else "--", marker="o" if len(steps) < 15 else "", label=name)
+            panel.plot(steps, numbers, ("-", "--", "-.", ":")[number % 4], marker="o" if len(steps) < 15 else "", label=name)
         panel.set(xlabel="step", ylabel=label)
     if len(runs) > 1:
         panels[0][0].legend()
@@ -56,8 +56,7 @@ def histograms(folder: str | Path, tags: dict[str, str], bins: int = 60) -> Figu
     figure, panels = plt.subplots(1, len(tags), figsize=(3.6 * len(tags), 3.3), squeeze=False)
     for panel, (tag, label) in zip(panels[0], tags.items(), strict=True):
         rows = _known(found, "histograms", tag).Histograms(tag)
-        low, high = min(r.histogram_value.min for r in rows), max(r.histogram_value.max for r in rows)
-        edges = np.linspace(low, high, bins + 1)
+        edges = np.linspace(*_range([r.histogram_value for r in rows]), bins + 1)
         density = np.stack([_rebin(r.histogram_value, edges) for r in rows])  # (steps, bins)
         steps = [r.step for r in rows]
         panel.pcolormesh(range(len(steps) + 1), edges, density.T, cmap="cividis_r")
@@ -66,6 +65,14 @@ def histograms(folder: str | Path, tags: dict[str, str], bins: int = 60) -> Figu
         panel.set(xlabel="step", ylabel=label)
         panel.grid(False)
     return figure
+
+
+def _range(histograms) -> tuple[float, float]:
+    """From where to where the middle 98 % of all values lie, so that a few outliers do not flatten the picture."""
+    wide = np.linspace(min(h.min for h in histograms), max(h.max for h in histograms), 2001)
+    below = np.cumsum(sum(_rebin(h, wide) for h in histograms)) / len(histograms)
+    low, high = wide[1:][below >= 0.01][0], wide[:-1][below <= 0.99][-1]
+    return (low, high) if low < high else (wide[0], wide[-1])
 
 
 def _rebin(histogram, edges: np.ndarray) -> np.ndarray:
