@@ -14,7 +14,7 @@ import warnings
 import nbformat
 import pytest
 
-from utils import ROOT, exercises
+from utils import ROOT, exercises, targets
 from utils.book import plan, records
 from utils.book.accept import TAG, calls, lines
 from utils.quizzes import questions
@@ -282,3 +282,9 @@ def test_wrong_solutions_are_noticed(tmp_path):
     assert verdicts[answers[0]] == [None]
     assert verdicts[answers[1]] == ["for 3 it gives 3, not 6."]
     assert "NameError" in verdicts[answers[2]][0] and "no answer yet" in verdicts[answers[3]][0]
+
+
+@pytest.mark.parametrize("target", targets.names())
+def test_a_target_sets_only_parameters_that_its_chapters_have(target):
+    jobs = plan.jobs(list(CHAPTERS.values()), targets.load(target), {})  # BookError names a parameter that is not there
+    assert [job.problem for job in jobs] == [None] * len(CHAPTERS)
