@@ -15,8 +15,11 @@ from utils import ROOT
 if TYPE_CHECKING:
     import torch
 
-_PARTS = ("jquery/dist/jquery.slim.min.js", "d3/dist/d3.min.js")
+# The modules of d3 that BertViz uses, in the order in which they need each other: half the size of the whole of d3.
+_D3 = "array collection color format interpolate path selection time time-format scale scale-chromatic shape".split()
+_PARTS = ("jquery/dist/jquery.slim.min.js", *(f"d3-{name}/dist/d3-{name}.min.js" for name in _D3))
 _SHIM = "window.requirejs = (names, use) => use(window.jQuery, window.d3);"
+_FIT = "document.body.style.zoom = Math.max(0.6, Math.min(1, innerWidth / 990));"  # the model view has a fixed width
 _STYLE = "html{color-scheme:light}body{margin:6px;background:#fff;color:#111;font:14px sans-serif}"
 
 
@@ -79,8 +82,8 @@ def twin(model):
 
 
 def _short(attention: torch.Tensor) -> torch.Tensor:
-    """Four decimals are more than a picture shows, and a quarter of the size."""
-    return attention.detach().cpu().double().round(decimals=4)
+    """Three decimals are more than a picture shows, and a fifth of the size."""
+    return attention.detach().cpu().double().round(decimals=3)
 
 
 def _plain(tokens: Sequence[str]) -> list[str]:
@@ -106,11 +109,13 @@ def document(page: str) -> str:
     page = re.sub(r"require\.config\(\{.*?\}\s*\}\);", "", page, flags=re.DOTALL)
     page = re.sub(r"/\*\*.*?\*/", "", page, count=1, flags=re.DOTALL)
     page = re.sub(r"bertviz-[0-9a-f]{32}", "bertviz", page)  # a random name would make every run different
-    page = re.sub(r"-?\d+\.\d{5,}(?:e[-+]?\d+)?|-?\d+\.?\d*e-\d+", lambda m: f"{round(float(m.group()), 4):g}", page)
+    page = re.sub(r"-?\d+\.\d{4,}(?:e[-+]?\d+)?|-?\d+\.?\d*e-\d+", lambda m: f"{round(float(m.group()), 3):g}", page)
+    page = re.sub(r"(?<=[\d\]]), (?=[-\d\[])", ",", page)  # blanks between numbers
     if remote := re.search(r"(?:src|href)\s*=\s*[\"']https?:|['\"]https?://[^'\"]*\.js", page):
         raise ValueError(f"BertViz' page still asks the network for something: {remote.group()!r}; its layout has changed.")
+    fit = f"<script>{_FIT}</script>" if "thumbnail" in page else ""
     scripts = "".join(f"<script>{_library(part)}</script>" for part in _PARTS)
-    return f"<!doctype html><meta charset=utf-8><style>{_STYLE}</style>{scripts}<script>{_SHIM}</script>{page}"
+    return f"<!doctype html><meta charset=utf-8><style>{_STYLE}</style>{scripts}<script>{_SHIM}</script>{page}{fit}"
 
 
 def _library(part: str) -> str:

@@ -20,7 +20,7 @@ def tokens(rows: Sequence[tuple[str, Sequence[str], Sequence[float]]], title: st
     lines = [_row(*row) for row in rows]
     legend = f'<span style="{_colour(1)}">&nbsp;for&nbsp;</span> <span style="{_colour(-1)}">&nbsp;against&nbsp;</span> the prediction'
     body = "".join(
-        f'<tr><th scope="row" style="text-align:left;vertical-align:top;white-space:nowrap;padding-right:1em">{html.escape(name)}</th>'
+        f'<tr><th scope="row" style="text-align:left;vertical-align:top;line-height:2.5;white-space:nowrap;padding-right:1em">{html.escape(name)}</th>'
         f'<td style="text-align:left;line-height:2.5">{cells}</td></tr>'
         for name, cells, _ in lines
     )
