@@ -116,9 +116,11 @@ def _network(allowed: bool) -> None:
 
 
 def _style() -> None:
-    """One look for all figures: large labels, and the Okabe–Ito colours, safe for colour-blind eyes."""
+    """One look for all: figures with large labels and the Okabe–Ito colours, safe for colour-blind eyes; whole table cells."""
     import matplotlib as mpl
+    import pandas as pd
 
+    pd.options.display.max_colwidth = None
     mpl.rcParams.update(
         {
             "figure.figsize": (7, 3.8),
