@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -48,7 +49,12 @@ def options(port: int, browser: bool) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """A run's environment, but with the reader's own IPython settings."""
+    """A run's environment, but with the reader's own IPython settings, and without JupyterLab's question about news."""
     env = pool.environment(targets.load("cpu"))
     del env["IPYTHONDIR"]
+    settings = ROOT / "_build" / "lab"
+    page = settings / "labconfig" / "page_config.json"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(json.dumps({"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}), encoding="utf-8")
+    env["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, [str(settings), env.get("JUPYTER_CONFIG_PATH")]))
     return env
