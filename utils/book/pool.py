@@ -138,7 +138,7 @@ class Pool:
         return last
 
     def end(self, *processes) -> None:
-        """Kill processes and all their children."""
+        """Kill processes and all their children, and see them gone."""
         import psutil
 
         doomed = set(processes)
@@ -148,6 +148,7 @@ class Pool:
         for process in doomed:
             with contextlib.suppress(psutil.Error):
                 process.kill()
+        psutil.wait_procs(doomed, timeout=5)  # gone, not only told to go, when the command says so
 
 
 def environment(target: Target, at_once: int = 1) -> dict[str, str]:
