@@ -3,8 +3,27 @@
 import os
 import signal
 
+import pytest
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may try the network
 # A shell starts background jobs deaf to Ctrl-C, and they pass that on; what tests start has to hear it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["utils.book.reference"]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium; a machine without one fails, and reads how to get it."""
+    from playwright.sync_api import sync_playwright
+
+    from utils.book import doctor
+
+    found = doctor.chromium()
+    if found is None:
+        pytest.fail(f"The tests of pages need Chromium or Chrome: {doctor.how_to_get_chromium()}")
+    flags = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run"
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=found, args=flags.split())
+        yield running
+        running.close()

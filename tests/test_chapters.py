@@ -130,7 +130,7 @@ def leaves_out_what_does_not_belong(notebook):
         r"""["'](/(home|root|Users|tmp|content|usr|mnt|work|kaggle)/|[A-Za-z]:[\\/])""": "has an absolute path",
         r"except( Exception)?:\s*\n?\s*pass\b": "hides an error",
     }
-    for number, cell, source in notebook.code:
+    for number, _, source in notebook.code:
         for pattern, what in forbidden.items():
             if re.search(pattern, source, re.MULTILINE) and not (what.startswith("filters") and "catch_warnings" in source):
                 yield f"cell {number} {what}"

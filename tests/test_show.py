@@ -79,29 +79,21 @@ def test_a_view_reacts_in_a_real_browser_offline(shown, view, browser_page):
 
 
 @pytest.fixture
-def browser_page():
-    sync = pytest.importorskip("playwright.sync_api")
-    import shutil
-
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium on this machine")
-    with sync.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page()
-        errors, requests = [], []
-        page.on("pageerror", lambda e: errors.append(str(e)))
-        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
-        page.on("request", lambda r: requests.append(r.url) if r.url.startswith("http") else None)
-        yield page, errors, requests
-        browser.close()
+def browser_page(browser):
+    page = browser.new_page()
+    errors, requests = [], []
+    page.on("pageerror", lambda e: errors.append(str(e)))
+    page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    page.on("request", lambda r: requests.append(r.url) if r.url.startswith("http") else None)
+    yield page, errors, requests
+    page.close()
 
 
 def test_bertviz_own_bert_computes_the_same_attention(tiny_bert):
     ids = torch.tensor([[2, 5, 7, 3]])
     theirs = show.attention.twin(tiny_bert)(ids)[-1]
     ours = tiny_bert(ids, output_attentions=True).attentions
-    assert max((a["attn"] - b).abs().max() for a, b in zip(theirs, ours)) < 1e-5
+    assert max((a["attn"] - b).abs().max() for a, b in zip(theirs, ours, strict=True)) < 1e-5
 
 
 def test_another_architecture_is_refused_in_a_sentence():

@@ -6,10 +6,8 @@
 import contextlib
 import json
 import re
-import shutil
 import threading
 from html.parser import HTMLParser
-from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import nbformat
@@ -21,8 +19,6 @@ from utils.book import records, site
 pytestmark = pytest.mark.site
 
 SITE = ROOT / "_build" / "html"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run".split()
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
 
@@ -38,24 +34,6 @@ def address():
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}/"
         running.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    with sync_playwright() as playwright:
-        if not found and Path(playwright.chromium.executable_path).exists():
-            found = playwright.chromium.executable_path
-        if not found:
-            pytest.fail(
-                "The tests of the site need Chromium or Chrome, and none is on PATH: `sudo apt-get install chromium` on Debian or "
-                "Ubuntu, `brew install --cask chromium` on a Mac, or anywhere `python -m playwright install chromium`."
-            )
-        running = playwright.chromium.launch(executable_path=found, args=FLAGS)
-        yield running
-        running.close()
 
 
 @pytest.fixture

@@ -10,9 +10,8 @@ import os
 import platform
 import random
 import sys
-import time
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +31,6 @@ class Chapter:
     device: torch.device
     dtype: torch.dtype
     threads: int
-    opened: float = field(default_factory=time.perf_counter)
 
     @property
     def scratch(self) -> Path:

@@ -7,7 +7,8 @@ import difflib
 import json
 
 from utils import targets
-from utils.book import BookError, plan, records, run as runner
+from utils.book import BookError, plan, records
+from utils.book import run as runner
 from utils.book.guard import alone
 from utils.book.progress import console
 

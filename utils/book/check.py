@@ -13,7 +13,8 @@ from xml.etree import ElementTree
 from rich.table import Table
 
 from utils import ROOT, targets
-from utils.book import BookError, javascript, pool, records, run as runner
+from utils.book import BookError, javascript, pool, records
+from utils.book import run as runner
 from utils.book.guard import alone
 from utils.book.progress import console
 

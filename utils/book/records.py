@@ -12,8 +12,8 @@ from importlib import metadata
 from pathlib import Path
 
 from utils import ROOT
+from utils.claims import MIME
 
-MIME = "application/vnd.book.claim+json"
 _PACKAGES = "torch transformers datasets tokenizers captum bertviz scikit-learn numpy scipy tensorboard".split()
 
 
