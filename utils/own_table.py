@@ -120,7 +120,8 @@ def _read(path: Path, most_rows: int, seed: int = 0, **layout) -> tuple[pd.DataF
         )
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
         where = re.search(r"line (\d+)", str(error))
-        raise TableError(f"The file {path.name!r} cannot be read{f' at line {where[1]}' if where else ''}: it has more cells than columns.") from None
+        line = f" at line {where[1]}" if where else ""
+        raise TableError(f"The file {path.name!r} cannot be read{line}: it has more cells than columns.") from None
     frame.columns = [str(name).strip() for name in frame.columns]
     return frame.apply(lambda column: column.str.strip()), rows
 
@@ -227,14 +228,16 @@ def _target(frame: pd.DataFrame, task: str, target: str) -> tuple[pd.DataFrame, 
     answers = frame[target]
     if task == "regression":
         if _share_of_numbers(answers) <= 0.5:
-            raise TableError(f"The target {target!r} holds text such as {answers[0]!r}; a regression needs numbers (or is it a classification?).")
+            raise TableError(f"The target {target!r} holds text such as {answers[0]!r}, and a regression needs numbers; is it a classification?")
         answers = _number(answers, target)
     counts = answers.value_counts()
     if len(counts) == 1:
-        raise TableError(f"The target {target!r} has the one value {str(counts.index[0])!r} in every row, so there is nothing to learn.")
+        only = str(counts.index[0])
+        raise TableError(f"The target {target!r} has the one value {only!r} in every row, so there is nothing to learn.")
     if task == "classification":
         if len(counts) > MOST_CLASSES:
-            raise TableError(f"The target {target!r} has {len(counts):,} classes, and {MOST_CLASSES} at most can be told apart; is it a regression?")
+            many = f"{len(counts):,} classes, and {MOST_CLASSES} at most can be told apart"
+            raise TableError(f"The target {target!r} has {many}; is it a regression?")
         if counts.min() < FEWEST_OF_A_CLASS:
             raise TableError(
                 f"The class {counts.index[-1]!r} of {target!r} has {counts.min()} rows; {FEWEST_OF_A_CLASS} are needed to be in every fold: "
@@ -283,7 +286,7 @@ def _number(cells: pd.Series, column: str) -> pd.Series:
 
 
 def _category(cells: pd.Series, column: str) -> pd.Series:
-    distinct, most = cells.nunique(), max(50, len(cells) // 20)
+    distinct, most = cells.nunique(), min(200, max(50, len(cells) // 20))
     if distinct > most:
         raise TableError(
             f"The column {column!r} is neither numbers nor categories: {distinct:,} different texts in {len(cells):,} rows, such as "
