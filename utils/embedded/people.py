@@ -96,8 +96,9 @@ def load(language: str = "de", size: int = 5000, seed: int = 0) -> DatasetDict:
     Columns: text; tokens, words and punctuation marks, each a piece of the text; ner_tags, a ClassLabel for each token
     (BIO: O, B-PER, I-PER, B-ORG, I-ORG, B-LOC, I-LOC); starts, the position of each token's first character in the text;
     pattern, the number of the sentence pattern. A seventh of the patterns is for validation, a seventh for test, and
-    every sentence with them; a pattern with few choices gives few sentences. No first token of an entity in one split occurs in
-    another, as an entity or as any other word, whatever its case. The names depend on Faker's version, and on nothing else.
+    every sentence with them; a pattern with few choices gives few sentences. No first token of an entity in validation or
+    test occurs in another split, as an entity or as any other word, whatever its case; nor does it begin an entity in
+    another split of another language. The sentences depend on Faker's version, the patterns, `size` and `seed` alone.
     """
     from datasets import ClassLabel, Dataset, DatasetDict, Features, Sequence, Value
 
@@ -197,7 +198,7 @@ def gazetteer(train: Dataset) -> Callable[[list[str]], list[int]]:
 
 
 @cache
-def _names(language: str) -> dict[str, dict[str, list[list[str]]]]:
+def _names(language: str) -> dict[str, dict[str, list[list[list[str]]]]]:
     """split → kind of slot → groups of names; a slot takes a group, then a first word, then a name, with equal chances."""
     from faker import Faker
 
@@ -260,15 +261,13 @@ def _organisations(language: str, split: str, companies: list[str], towns: list[
     """
     formal = [c for c in companies if " " in c or "-" in c]
     surnames = [c for c in companies if c not in formal]
-    of = {"fr": "de ", "it": "di "}.get(language, "")
     built = {kind: [] for kind in _INSTITUTIONS[language]}
     for kind, heads in _INSTITUTIONS[language].items():
         for at, head in enumerate(heads.split()):
             if split == {3: "validation", 4: "test"}.get(at % 5, "train"):
-                of_towns = [
-                    _joined("de", town) if language == "fr" else of + town for town in towns if not (of == "de " and _doubtful(town))
+                built[kind] += [
+                    f"{head.replace('_', ' ')} {_of(town, language)}" for town in towns if language != "fr" or not _doubtful(town)
                 ]
-                built[kind] += [f"{head.replace('_', ' ')} {town}" for town in of_towns]
     if language == "de":
         feminine = [c for c in formal if re.search(r"(?:AG|KG|KGaA|OHG|OG|GmbH|GbR|GesbR)$", c)]
         house = [c for c in formal if re.search(r"& (?:Söhne|Partner|Cie\.|Co\.)$", c)]
@@ -281,6 +280,11 @@ def _organisations(language: str, split: str, companies: list[str], towns: list[
         return {"bare": [formal, formal, formal, surnames], **{article: [group] for article, group in built.items()}}
     limited = [c for c in formal if c.endswith(("s.r.l.", "SPA"))]
     return {"bare": [formal], "la": [limited, built["la"]], "il": [built["il"]]}
+
+
+def _of(town: str, language: str) -> str:
+    """A town behind an institution: d'Albi, di Asti, Passau."""
+    return _joined({"fr": "de", "it": "di"}.get(language, ""), town)
 
 
 def _vocabulary(language: str) -> set[str]:
@@ -323,6 +327,8 @@ def _write(pattern: str, names: dict[str, list], rng: random.Random, language: s
     pieces.append((pattern[end:], None))
     text, tokens = "", []
     for piece, label in pieces:
+        if not text:  # French and Italian days begin a sentence in capitals
+            piece = piece[:1].upper() + piece[1:]
         piece = piece.lower() if style == "~" else piece.upper() if style == "^" else piece
         for place, found in enumerate((_PART if label else _WORD).finditer(piece)):
             tag = f"{'I' if place else 'B'}-{label}" if label else "O"
@@ -375,18 +381,15 @@ def _doubtful(name: str) -> bool:
 
 def _joined(joint: str, name: str, article: str = "") -> str:
     """A preposition or conjunction and a name, as French and Italian write them: d'Alice, qu'Éric, du Lycée, dell'Università, ad Anna."""
-    gap = "" if article == "l'" else " "
-    if joint in ("de", "a") and article:
-        before = {"le": {"de": "du", "a": "au"}[joint]}.get(article, f"{'de' if joint == 'de' else 'à'} {article}")
-    elif joint in ("de", "que"):
-        before, gap = (joint[:-1] + "'", "") if _elides(name) else (joint, " ")
-    elif joint in ("la", "della", "dalla", "alla"):
-        before, gap = (joint[:-1] + "'", "") if _elides(name) else (joint, " ")
-    elif joint == "a":
-        before = "ad" if name[0] in "AÀa" else "a"
-    else:
-        before = joint or article
-    return f"{before}{gap}{name}" if before else name
+    contracted = {("de", "le"): "du", ("à", "le"): "au"}
+    if article:
+        before = contracted.get((joint, article), f"{joint} {article}".strip())
+        return f"{before}{name}" if article == "l'" else f"{before} {name}"
+    if joint in ("de", "que", "la", "della", "dalla", "alla") and _elides(name):
+        return f"{joint[:-1]}'{name}"
+    if joint == "a" and name[0] in "Aa":
+        return f"ad {name}"
+    return f"{joint} {name}" if joint else name
 
 
 @cache
