@@ -1,4 +1,4 @@
-"""embedded/reference: the Python language reference in passages, and the functions of the standard library. Imported by chapters and recipes.
+"""embedded/reference: the language reference in passages, the standard library in functions. Imported by chapters and recipes.
 
 Origin: `pydoc_data.topics`, the text behind `help("if")`, and the source of the standard library (both PSF Licence),
 read from the running Python; nothing is copied into this repository. What a reader gets therefore depends on the
@@ -202,7 +202,7 @@ def _clean(text: str) -> str:
 
 # ---- the source of the standard library
 
-_LEFT_OUT = {"test", "idlelib", "lib2to3", "turtledemo", "pydoc_data", "ensurepip", "distutils", "encodings", "this", "antigravity", "site-packages"}
+_LEFT_OUT = set("test tests idlelib lib2to3 turtledemo pydoc_data ensurepip distutils encodings this antigravity site-packages".split())
 
 
 def code(docstrings: bool = False, cache: Path | None = None) -> DatasetDict:
@@ -215,7 +215,8 @@ def code(docstrings: bool = False, cache: Path | None = None) -> DatasetDict:
 
     rows = {"train": [], "validation": [], "test": []}
     for function in functions(cache=cache):
-        rows[function.split].append({"source": function.source if docstrings else function.bare, "name": function.name, "module": function.module})
+        source = function.source if docstrings else function.bare
+        rows[function.split].append({"source": source, "name": function.name, "module": function.module})
     return DatasetDict({split: Dataset.from_list(found) for split, found in rows.items()})
 
 
@@ -258,7 +259,7 @@ def _files() -> list[tuple[str, Path]]:
     found = []
     for path in top.rglob("*.py"):
         parts = path.relative_to(top).with_suffix("").parts
-        if parts[0] in sys.stdlib_module_names and not _LEFT_OUT & set(parts) and "tests" not in parts and not parts[0].startswith("_sysconfigdata"):
+        if parts[0] in sys.stdlib_module_names and not _LEFT_OUT & set(parts) and not parts[0].startswith("_sysconfigdata"):
             found.append((".".join(parts).removesuffix(".__init__"), path))
     return sorted(found)
 
