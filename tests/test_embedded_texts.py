@@ -145,6 +145,7 @@ def test_every_response_follows_its_own_instruction_and_no_other_kind_is_passed_
         ("Mind the gap", "exact", "MIND THE GAP", False),
         ("There are 13 left.", "contains", "3", False),
         ("Could you wait?", "starts_with", "Could you", True),
+        ("Nobody knows.", "starts_with", "No", False),
         ("apple\n\nplum", "lines", "3", False),
         ("It boils water, of course, and sings.", "at_most_words", "5", False),
     ],

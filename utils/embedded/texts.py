@@ -78,8 +78,8 @@ def follows(response: str, check: str, expected: str) -> bool:
     """Whether a response does what the instruction asked for, by the rule of the data set.
 
     exact: equal to `expected`, apart from white space around it and a full stop at the end; contains, starts_with:
-    has `expected` as a whole word, or begins with it; lines: has that many lines, none of them empty;
-    at_most_words: has that many words or fewer, and at least one.
+    has the whole words of `expected` somewhere, or at the beginning; lines: has that many lines, none of them empty;
+    at_most_words: has that many words or fewer, and at least one. Raises ValueError for another check.
     """
     text = response.strip()
     if check == "exact":
@@ -87,7 +87,7 @@ def follows(response: str, check: str, expected: str) -> bool:
     if check == "contains":
         return reference.locate(expected, text) is not None
     if check == "starts_with":
-        return text.startswith(expected)
+        return (reference.locate(expected, text) or (-1,))[0] == 0
     if check == "lines":
         lines = text.split("\n")
         return len(lines) == int(expected) and all(line.strip() for line in lines)
