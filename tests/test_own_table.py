@@ -112,7 +112,7 @@ def test_ames_loses_its_index_and_ids_and_keeps_missing_as_a_category(tmp_path):
     ames.to_csv(tmp_path / "housing.csv")
     table = own_table.load(str(tmp_path), "regression")
     assert table.name == "ames" and table.target.name == "SalePrice"
-    assert table.numbers == ["Lot Frontage"] and table.categories == ["MS SubClass", "Neighborhood", "Pool QC"]
+    assert table.numbers == ["Lot Frontage", "Lot Frontage is empty"] and table.categories == ["MS SubClass", "Neighborhood", "Pool QC"]
     assert table.features["Lot Frontage"].isna().sum() == 10 and set(table.features["Pool QC"]) == {"Gd", MISSING}
 
 
@@ -286,5 +286,6 @@ def test_the_published_adult_files():
 
 def test_the_published_ames_file():
     table = own_table.load(published("ames"), "regression")
-    assert len(table) == 2_930 and len(table.numbers) + len(table.categories) == 79
+    assert len(table) == 2_930 and not any(c.endswith(own_table.MARK) for c in table.categories)
+    assert len([c for c in table.features if not c.endswith(own_table.MARK)]) == 79
     assert not {"Order", "PID", "Unnamed: 0"} & set(table.features) and "MS SubClass" in table.categories

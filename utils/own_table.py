@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import csv
 import difflib
+import json
+import os
+import platform
 import re
+from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +27,7 @@ MOST_ROWS = 50_000  # of a reader's table; of a longer one so many are drawn
 FEWEST_ROWS = 50  # for five folds
 FEWEST_OF_A_CLASS = 10  # so that every fold has some
 MOST_CLASSES = 20
+MARK = " is empty"  # the end of the name of a column that marks empty cells
 _EMPTY = ["", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null"]
 _ID = re.compile(r"(^|[_ ])(p?id|uuid|index|order|key)$", re.IGNORECASE)
 
@@ -55,6 +61,39 @@ def load(data: str, task: str, target: str = "", most_rows: int = MOST_ROWS) -> 
     origin = "Ames Housing (De Cock, 2011)" if known else f"the reader's own file {path.name}"
     table = _table(known or path.stem, frame, task, target, origin, codes=_AMES_CODES if known else ())
     return _announce(table, rows, len(frame))
+
+
+def keep_results(name: str, table: Table, scores: dict, seconds: dict, **more) -> str:
+    """Write what the models reached on a reader's table to `data/results/own-data/<name>-<table>.json`; returns the file's name.
+
+    scores: model → frame of measures, one row for each split. seconds: model → seconds of one training. more: goes in
+    as it is. The record holds no row of the table and no path of this machine.
+    """
+    if not re.fullmatch(r"[\w-]+", name):
+        raise TableError(f"A record is named with letters, digits, - and _, not {name!r}.")
+    versions = {p: metadata.version(p) for p in ("torch", "scikit-learn", "numpy", "pandas")}
+    models = {
+        model: {**{measure: [float(v) for v in frame[measure]] for measure in frame}, "seconds": round(seconds.get(model, 0), 2)}
+        for model, frame in scores.items()
+        if model in seconds
+    }
+    record = {
+        "table": table.name,
+        "task": table.task,
+        "origin": table.origin,
+        "rows": len(table),
+        "test_rows": len(table.test[0]) if table.test else None,
+        "columns": table.features.shape[1],
+        "models": models,
+        "versions": {"python": platform.python_version(), **versions},
+        "cores": os.cpu_count(),
+        "day": datetime.now(UTC).date().isoformat(),
+        **more,
+    }
+    path = ROOT / "data" / "results" / "own-data" / f"{name}-{table.name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
+    return path.name
 
 
 # ---------------------------------------------------------------- the file
@@ -172,7 +211,9 @@ def _adult_part(path: Path, most_rows: int) -> tuple[pd.DataFrame, int]:
 def _with_test(table: Table, frame: pd.DataFrame) -> Table:
     """The publisher's own test rows, with the columns that the training rows have."""
     frame = frame[frame["income"].notna()].reset_index(drop=True)
-    features = pd.DataFrame({c: _number(frame[c], c) if c in table.numbers else frame[c].fillna(MISSING) for c in table.features})
+    numbers = {c: _number(frame[c], c) for c in table.numbers if c in frame}
+    marks = {c: numbers[c.removesuffix(MARK)].isna().astype(float) for c in table.numbers if c not in frame}
+    features = pd.DataFrame({**numbers, **marks, **{c: frame[c].fillna(MISSING) for c in table.categories}})[list(table.features)]
     table.test = features, frame["income"].rename("income")
     table.notes.append(f"adult.test stands beside it: its {len(frame):,} rows are the test rows, and nothing is tuned on them.")
     for c in table.categories:
@@ -198,16 +239,21 @@ def _table(name, frame, task, target, origin, codes=()) -> Table:
         else:
             features[column] = _category(cells, column)
             categories.append(column)
+    for column in numbers[:]:
+        if features[column].isna().mean() >= 0.01:
+            features[column + MARK] = features[column].isna().astype(float)
+            numbers.append(column + MARK)
     features = pd.DataFrame(features, index=frame.index)
     for column, twin in _repetitions(features, [*numbers, *categories]):
         notes.append(f"{column!r} is left out: it says the same as {twin!r}.")
         features = features.drop(columns=column)
     numbers, categories = ([c for c in kind if c in features] for kind in (numbers, categories))
+    features = features[[*numbers, *categories]]
     if not (numbers or categories):
         raise TableError(f"No column besides the target {answers.name!r} can be used as a feature.")
     empty = int(sum(features[c].isna().sum() for c in numbers) + sum((features[c] == MISSING).sum() for c in categories))
     if empty:
-        notes.append(f"{empty:,} cells are empty: a category “{MISSING}”, and for numbers the median of the training rows with a mark.")
+        notes.append(f"{empty:,} cells are empty: a category “{MISSING}”; for numbers the training rows' median, and a column of marks.")
     return Table(name, task, features, answers, numbers, categories, origin, notes=notes)
 
 
