@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from utils import own_table
+from utils.book import pages
 from utils.embedded.tables import MISSING, TableError
 
 EDUCATION = {"HS-grad": 9, "Some-college": 10, "Bachelors": 13, "Masters": 14}
@@ -265,6 +266,30 @@ def test_adult_test_alone_and_adult_with_a_third_label(tmp_path):
     first, rest = data.read_text().split("\n", 1)
     data.write_text(first + "\n" + rest.replace(">50K", ">90K", 1))
     assert "'income' of adult.data holds '>90K'" in refusal(tmp_path)
+
+
+# ---------------------------------------------------------------- what is kept of a run, and the page that shows it
+
+
+def test_a_record_holds_results_and_nothing_of_the_table_or_the_machine(tmp_path, monkeypatch):
+    monkeypatch.setattr(own_table, "ROOT", tmp_path)
+    table = own_table.load(write_adult(tmp_path), "classification")
+    line, net = pd.DataFrame({"accuracy": [0.7, 0.72]}), pd.DataFrame({"accuracy": [0.75, 0.77]})
+    scores = {"a line": line, "TabNet": net}
+    more = {"splits": 2, "seed": 0, "published": {"TabNet": 0.8454}, "source": "a book"}
+    name = own_table.keep_results("trial", str(tmp_path), table, scores, {"a line": 0.1, "TabNet": 2.0}, **more)
+    folder = tmp_path / "data" / "results" / "own-data"
+    text = (folder / name).read_text(encoding="utf-8")
+    assert name == "trial-adult.json" and str(tmp_path.parent) not in text and "Married" not in text
+    page = pages.own_data(folder)
+    assert "## On a reader's own data" in page and "CC BY 4.0" in page and "120 rows set aside" in page
+    assert page.index("TabNet") < page.index("a line") and "0.76 ± 0.0141" in page and "0.845" in page
+    with pytest.raises(TableError, match="letters, digits"):
+        own_table.keep_results("../up", "x", table, scores, {}, **more)
+
+
+def test_without_a_record_the_page_says_nothing(tmp_path):
+    assert pages.own_data(tmp_path) == ""
 
 
 # ---------------------------------------------------------------- the published files, where they are

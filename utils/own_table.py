@@ -58,16 +58,17 @@ def load(data: str, task: str, target: str = "", most_rows: int = MOST_ROWS) -> 
     frame, rows = _read(path, most_rows, **_layout(path, first))
     known = "ames" if set(frame) >= _AMES else ""
     target = target or ("SalePrice" if known and task == "regression" else "")
-    origin = "Ames Housing (De Cock, 2011)" if known else f"the reader's own file {path.name}"
+    origin = "Ames Housing (De Cock, 2011), free for use in education" if known else f"the reader's own file {path.name}"
     table = _table(known or path.stem, frame, task, target, origin, codes=_AMES_CODES if known else ())
     return _announce(table, rows, len(frame))
 
 
-def keep_results(name: str, table: Table, scores: dict, seconds: dict, **more) -> str:
+def keep_results(name: str, data: str, table: Table, scores: dict, seconds: dict, **more) -> str:
     """Write what the models reached on a reader's table to `data/results/own-data/<name>-<table>.json`; returns the file's name.
 
-    scores: model → frame of measures, one row for each split. seconds: model → seconds of one training. more: goes in
-    as it is. The record holds no row of the table and no path of this machine.
+    data: where the table came from, of which only the last name is kept. scores: model → frame of measures, the chief
+    one first, one row for each split. seconds: model → seconds of one training. more: goes in as it is. The record holds
+    no row of the table and no path of this machine.
     """
     if not re.fullmatch(r"[\w-]+", name):
         raise TableError(f"A record is named with letters, digits, - and _, not {name!r}.")
@@ -84,7 +85,9 @@ def keep_results(name: str, table: Table, scores: dict, seconds: dict, **more) -
         "rows": len(table),
         "test_rows": len(table.test[0]) if table.test else None,
         "columns": table.features.shape[1],
+        "measure": next(iter(next(iter(models.values())))),
         "models": models,
+        "command": f"python -m utils.book run 12 --timeout 3600 -p {table.task}_data={Path(data).name} -p keep={name}",
         "versions": {"python": platform.python_version(), **versions},
         "cores": os.cpu_count(),
         "day": datetime.now(UTC).date().isoformat(),

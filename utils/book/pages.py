@@ -353,7 +353,37 @@ def results(found: Sequence[Entry]) -> str:
             f'<div class="book-wide"><table class="book-results"><thead><tr><th scope="col">claim</th>{heads}'
             f'<th scope="col">published</th></tr></thead><tbody>{rows}</tbody></table></div>'
         )
-    return "\n\n".join(parts) or '<p class="book-none">There is no chapter yet.</p>'
+    parts += [own_data()] if found else []
+    return "\n\n".join(filter(None, parts)) or '<p class="book-none">There is no chapter yet.</p>'
+
+
+def own_data(folder: Path = ROOT / "data" / "results" / "own-data") -> str:
+    """What models reached on tables that are not in the book, from the records of `utils.own_table.keep_results`; empty without any."""
+    parts = []
+    for path in sorted(folder.glob("*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        measures = [m for m in next(iter(record["models"].values())) if m != "seconds"]
+        heads = "".join(f'<th scope="col">{html.escape(m)}</th>' for m in [*measures, "seconds a training", "published"])
+        best_first = sorted(record["models"].items(), key=lambda item: -fmean(item[1][record["measure"]]))
+        rows = "".join(_model_row(name, values, measures, record["published"].get(name)) for name, values in best_first)
+        test = f", tested on {record['test_rows']:,} rows set aside by the publisher" if record["test_rows"] else ""
+        about = (
+            f"{record['origin']}: {record['rows']:,} rows, {record['columns']} columns{test}; {record['splits']} trainings of each model; "
+            f"{record['cores']} processor cores; {day(record['day'])}. Published: {record['source']}."
+        )
+        parts.append(
+            f"### {_plain(record['table'].capitalize())}\n\n<p>{html.escape(about)}<br><code>{html.escape(record['command'])}</code></p>\n\n"
+            f'<div class="book-wide"><table class="book-results book-own"><thead><tr><th scope="col">model</th>{heads}</tr></thead>'
+            f"<tbody>{rows}</tbody></table></div>"
+        )
+    return "\n\n".join(["(own-data)=\n## On a reader's own data", *parts]) if parts else ""
+
+
+def _model_row(name: str, values: dict, measures: list[str], published: float | None) -> str:
+    cells = [(m, show_numbers(values[m])) for m in measures] + [("seconds a training", show_number(values["seconds"]))]
+    cells.append(("published", show_number(published) if published else '<span class="none" aria-label="none">–</span>'))
+    body = "".join(f'<td data-label="{html.escape(m)}">{text}</td>' for m, text in cells)
+    return f'<tr><th scope="row">{html.escape(name)}</th>{body}</tr>'
 
 
 def _committed(target: str, chapter: int) -> list[dict]:
