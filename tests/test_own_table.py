@@ -140,6 +140,14 @@ def test_what_is_left_out_is_said(tmp_path):
         assert any(word in note for note in table.notes), word
 
 
+def test_columns_of_measurements_are_no_repetition_of_each_other_but_copies_are(tmp_path):
+    draw = np.random.default_rng(0)
+    measured = pd.DataFrame({"a": draw.normal(size=100), "b": draw.normal(size=100), "y": draw.normal(size=100)})
+    assert own_table.load(write(tmp_path, measured), "regression", "y").numbers == ["a", "b"]
+    copied = own_table.load(write(tmp_path, measured.assign(again=measured["a"])), "regression", "y")
+    assert copied.numbers == ["a", "b"] and any("'again'" in note for note in copied.notes)
+
+
 def test_a_million_rows_are_sampled_and_that_is_announced(tmp_path):
     path = tmp_path / "long.csv"
     with open(path, "w") as file:

@@ -313,8 +313,14 @@ def _useless(column: str, cells: pd.Series) -> str:
 
 
 def _repetitions(features: pd.DataFrame, order: list[str]):
-    """(column, twin) where the two match one to one; the later one goes, and text goes before numbers."""
-    codes, gone = {c: features[c].factorize(use_na_sentinel=False)[0] for c in order}, set()
+    """(column, twin) where the two match one to one; the later one goes, and text goes before numbers.
+
+    Columns with a value of their own in nearly every row always match one to one; there only equal values count.
+    """
+    codes, gone = {}, set()
+    for c in order:
+        places, distinct = features[c].factorize(use_na_sentinel=False)
+        codes[c] = places if len(distinct) <= len(features) / 2 else features[c].fillna(np.inf).to_numpy()
     for place, twin in enumerate(order):
         for column in order[place + 1 :]:
             if not {column, twin} & gone and np.array_equal(codes[column], codes[twin]):
