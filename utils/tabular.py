@@ -94,7 +94,12 @@ class TabTransformer(nn.Module):
         self.norm = nn.LayerNorm(n_numbers)
         size = n_numbers + len(sizes) * width
         self.mlp = nn.Sequential(
-            nn.Linear(size, 4 * size), nn.ReLU(), nn.Dropout(dropout), nn.Linear(4 * size, 2 * size), nn.ReLU(), nn.Linear(2 * size, outputs)
+            nn.Linear(size, 4 * size),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(4 * size, 2 * size),
+            nn.ReLU(),
+            nn.Linear(2 * size, outputs),
         )
 
     def contextual(self, categories):
