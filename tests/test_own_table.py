@@ -282,7 +282,8 @@ def test_adult_test_alone_and_adult_with_a_third_label(tmp_path):
 def test_a_record_holds_results_and_nothing_of_the_table_or_the_machine(tmp_path, monkeypatch):
     monkeypatch.setattr(own_table, "ROOT", tmp_path)
     table = own_table.load(write_adult(tmp_path), "classification")
-    line, net = pd.DataFrame({"accuracy": [0.7, 0.72]}), pd.DataFrame({"accuracy": [0.75, 0.77]})
+    line = pd.DataFrame({"accuracy": [0.7, 0.72], "AUC": [0.8, 0.8]})
+    net = pd.DataFrame({"accuracy": [0.75, 0.77], "AUC": [0.9, 0.9]})
     scores = {"a line": line, "TabNet": net}
     more = {"splits": 2, "seed": 0, "published": {"TabNet": 0.8454}, "source": "a book"}
     name = own_table.keep_results("trial", str(tmp_path), table, scores, {"a line": 0.1, "TabNet": 2.0}, **more)
@@ -292,6 +293,7 @@ def test_a_record_holds_results_and_nothing_of_the_table_or_the_machine(tmp_path
     page = pages.own_data(folder)
     assert "## On a reader's own data" in page and "CC BY 4.0" in page and "120 rows set aside" in page
     assert page.index("TabNet") < page.index("a line") and "0.76 ± 0.0141" in page and "0.845" in page
+    assert page.index(">accuracy<") < page.index(">AUC<"), "the chief measure stands first"
     with pytest.raises(TableError, match="letters, digits"):
         own_table.keep_results("../up", "x", table, scores, {}, **more)
 

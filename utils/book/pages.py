@@ -362,9 +362,10 @@ def own_data(folder: Path = ROOT / "data" / "results" / "own-data") -> str:
     parts = []
     for path in sorted(folder.glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
-        measures = [m for m in next(iter(record["models"].values())) if m != "seconds"]
+        first = record["measure"]
+        measures = [first, *(m for m in next(iter(record["models"].values())) if m not in (first, "seconds"))]
         heads = "".join(f'<th scope="col">{html.escape(m)}</th>' for m in [*measures, "seconds a training", "published"])
-        best_first = sorted(record["models"].items(), key=lambda item: -fmean(item[1][record["measure"]]))
+        best_first = sorted(record["models"].items(), key=lambda item: -fmean(item[1][first]))
         rows = "".join(_model_row(name, values, measures, record["published"].get(name)) for name, values in best_first)
         test = f", tested on {record['test_rows']:,} rows set aside by the publisher" if record["test_rows"] else ""
         about = (
