@@ -17,7 +17,7 @@ NOTEBOOK = ROOT / "chapters" / "03_transformer_in_pytorch.ipynb"
 @pytest.fixture(scope="module")
 def readers():
     """The chapter's own readers of files, by name."""
-    space = {"gzip": gzip, "Path": Path, "ROOT": ROOT, "most_pairs": 2}
+    space = {"gzip": gzip, "Path": Path, "ROOT": ROOT}
     for cell in nbformat.read(NOTEBOOK, 4).cells:
         if cell.cell_type == "code" and any(f"def {name}(" in cell.source for name in ("find", "read_text", "own_text", "own_pairs")):
             functions = [node for node in ast.parse(cell.source).body if isinstance(node, ast.FunctionDef)]
@@ -86,7 +86,7 @@ def test_pairs_are_read_line_by_line_also_with_odd_line_separators(readers, tmp_
             file.write("A\nleer\nC\nD\n")
     splits = readers["own_pairs"](str(tmp_path))
     assert splits["test"] == [{"source": "a\u2028b", "target": "A"}, {"source": "c", "target": "C"}, {"source": "d", "target": "D"}]
-    assert list(splits) == ["train", "validation", "test"] and len(splits["train"]) == 2  # most_pairs
+    assert list(splits) == ["train", "validation", "test"] and len(splits["train"]) == 3
 
 
 def test_pairs_that_do_not_pair_are_refused_in_a_sentence(readers, tmp_path):
