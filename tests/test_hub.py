@@ -1,13 +1,24 @@
 """Code that loads from the Hugging Face Hub, tried against a local cache in the Hub's own layout."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from utils import assets
+
 REVISION = "0123456789abcdef0123456789abcdef01234567"
+
+
+def snapshot_of(name: str, home: Path) -> Path:
+    """Where the Hub's client keeps the files of model `name` under HF_HOME; the folder itself is not made."""
+    repository = home / "hub" / f"models--{name.replace('/', '--')}"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(REVISION)
+    return repository / "snapshots" / REVISION
 
 
 @pytest.fixture
@@ -16,10 +27,7 @@ def hub(tmp_path) -> Path:
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-    repository = tmp_path / "hub" / "models--acme--tiny-bert"
-    snapshot = repository / "snapshots" / REVISION
-    (repository / "refs").mkdir(parents=True)
-    (repository / "refs" / "main").write_text(REVISION)
+    snapshot = snapshot_of("acme/tiny-bert", tmp_path)
     words = {w: i for i, w in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "river", "bank"])}
     plain = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
     plain.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -51,3 +59,19 @@ def test_a_hub_id_loads_from_the_cache_without_network(hub):
 def test_an_id_that_is_not_in_the_cache_is_refused_in_a_sentence(hub):
     done = offline("from utils import assets; assets.model('acme/other')", hub)
     assert done.returncode == 1 and "AssetError: 'acme/other' is on the Hugging Face Hub, and this target uses no network" in done.stderr
+
+
+def test_chapter_11_asks_a_tapas_of_the_hub_by_its_id(tmp_path):
+    name = "google/tapas-base-finetuned-wtq"
+    shutil.copytree(assets.model("embedded/tapas"), snapshot_of(name, tmp_path))
+    code = (
+        "from transformers import TapasForQuestionAnswering, TapasTokenizer\n"
+        "from utils import assets, tapas\n"
+        "from utils.embedded.table_questions import Question, Table\n"
+        f"name = assets.model({name!r})\n"
+        "model, tokenizer = TapasForQuestionAnswering.from_pretrained(name), TapasTokenizer.from_pretrained(name)\n"
+        "table = Table(('name', 'age'), (('Ann Hill', '30'), ('Bob Stone', '50')))\n"
+        "print(name, tapas.predict(model.float(), tokenizer, [Question('How old is Bob Stone?', table, (), 0, '', '')]))\n"
+    )
+    done = offline(code, tmp_path)
+    assert done.stdout.strip() == f"{name} [(((1, 1),), 0)]", done.stderr[-2000:]

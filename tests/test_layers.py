@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -21,13 +22,17 @@ def random(*shape, seed=0):
 
 
 def definitions(source: str) -> dict[str, str]:
-    """Name → normal form of every function and class, without docstrings (and comments, which the parser drops)."""
+    """Name → normal form of every function and class, without docstrings and annotations (the parser drops comments)."""
     found = {}
     for node in ast.parse(source).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             for inner in ast.walk(node):
                 if isinstance(inner, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(inner) is not None:
                     inner.body = inner.body[1:]
+                if isinstance(inner, ast.FunctionDef):
+                    inner.returns = None
+                    for argument in inner.args.args:
+                        argument.annotation = None
             found[node.name] = ast.unparse(node)
     return found
 
@@ -36,13 +41,19 @@ def code_cells():
     return [c for c in nbformat.read(NOTEBOOK, 4).cells if c.cell_type == "code"]
 
 
-def test_the_chapter_defines_exactly_what_layers_holds():
-    ours = definitions((ROOT / "utils" / "layers.py").read_text(encoding="utf-8"))
+def assert_taught(notebook: Path, module: str, *names: str) -> None:
+    """The chapter defines what utils/<module>.py holds: all of it, or the names given."""
     taught = {}
-    for cell in code_cells():
-        taught |= definitions(cell.source)
-    for name, source in ours.items():
-        assert taught.get(name) == source, f"{name} differs between chapter 1 and utils/layers.py"
+    for cell in nbformat.read(notebook, 4).cells:
+        if cell.cell_type == "code":
+            taught |= definitions(cell.source)
+    held = definitions((ROOT / "utils" / f"{module}.py").read_text(encoding="utf-8"))
+    for name in names or held:
+        assert taught.get(name) == held[name], f"{name} differs between {notebook.stem} and utils/{module}.py"
+
+
+def test_the_chapter_defines_exactly_what_layers_holds():
+    assert_taught(NOTEBOOK, "layers")
 
 
 def test_attention_equals_torch_and_its_weights_add_up_to_one():

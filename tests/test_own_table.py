@@ -292,7 +292,7 @@ def test_a_record_holds_results_and_nothing_of_the_table_or_the_machine(tmp_path
     assert name == "trial-adult.json" and str(tmp_path.parent) not in text and "Married" not in text
     page = pages.own_data(folder)
     assert "## On a reader's own data" in page and "CC BY 4.0" in page and "120 rows set aside" in page
-    assert page.index("TabNet") < page.index("a line") and "0.76 ± 0.0141" in page and "0.845" in page
+    assert page.index("TabNet") < page.index("a line") and "0.7600 ± 0.0141" in page and "0.8454" in page
     assert page.index(">accuracy<") < page.index(">AUC<"), "the chief measure stands first"
     with pytest.raises(TableError, match="letters, digits"):
         own_table.keep_results("../up", "x", table, scores, {}, **more)

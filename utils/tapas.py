@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from transformers import TapasTokenizer
@@ -24,15 +25,12 @@ NUMBER_WORDS = {
     for n, word in enumerate(words.split())
 }
 _NUMBERS = r"\d+(?:\.\d+)?|\b(?:" + "|".join(NUMBER_WORDS) + r")\b"
-_pieces: dict[tuple[int, str], list[int]] = {}  # word pieces of a text, kept since cells and headers come again
 
 
-def word_pieces(tokenizer: TapasTokenizer, text: str) -> list[int]:
+@lru_cache(maxsize=100_000)  # cells and headers come again
+def word_pieces(tokenizer: TapasTokenizer, text: str) -> tuple[int, ...]:
     """The ids of a text; an empty cell becomes one [EMPTY]."""
-    key = id(tokenizer), text
-    if key not in _pieces:
-        _pieces[key] = tokenizer.convert_tokens_to_ids(tokenizer.tokenize(text))
-    return _pieces[key]
+    return tuple(tokenizer.convert_tokens_to_ids(tokenizer.tokenize(text)))
 
 
 def number(text: str) -> float | None:

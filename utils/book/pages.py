@@ -380,9 +380,15 @@ def own_data(folder: Path = ROOT / "data" / "results" / "own-data") -> str:
     return "\n\n".join(["(own-data)=\n## On a reader's own data", *parts]) if parts else ""
 
 
+def _spread(values: list[float]) -> str:
+    """Mean ± standard deviation with four decimals, as the published numbers have; whole numbers from a thousand on."""
+    digits = ",.0f" if abs(fmean(values)) >= 1000 else ".4f"
+    return f"{fmean(values):{digits}}" + (f" ± {stdev(values):{digits}}" if len(values) > 1 else "")
+
+
 def _model_row(name: str, values: dict, measures: list[str], published: float | None) -> str:
-    cells = [(m, show_numbers(values[m])) for m in measures] + [("seconds a training", show_number(values["seconds"]))]
-    cells.append(("published", show_number(published) if published else '<span class="none" aria-label="none">–</span>'))
+    cells = [(m, _spread(values[m])) for m in measures] + [("seconds a training", show_number(values["seconds"]))]
+    cells.append(("published", f"{published:.4f}" if published else '<span class="none" aria-label="none">–</span>'))
     body = "".join(f'<td data-label="{html.escape(m)}">{text}</td>' for m, text in cells)
     return f'<tr><th scope="row">{html.escape(name)}</th>{body}</tr>'
 
