@@ -26,7 +26,7 @@ def model(name: str) -> str:
     """Where `from_pretrained` finds the model `name`.
 
     embedded/minilm-l6: a pretrained 6-layer BERT encoder (384 wide, 12 heads, 22 M parameters).
-    embedded/<name>:    a small checkpoint of this repository, `data/models/<name>`.
+    embedded/<name>:    a small checkpoint of this repository, `data/models/<name>`, its weights checked by SHA-256.
     a local folder:     the reader's own; it has to hold config.json and safetensors weights.
     anything else:      a Hugging Face Hub id, returned as it is; without network only if it is in the local cache.
 
@@ -35,7 +35,10 @@ def model(name: str) -> str:
     if name == "embedded/minilm-l6":
         return str(_minilm())
     if name.startswith("embedded/"):
-        return str(_local_model(MODELS / _known(name)))
+        folder = _local_model(MODELS / _known(name))
+        for file in sorted(folder.glob("*.safetensors")):
+            _checked(file)
+        return str(folder)
     path = Path(name).expanduser()
     if path.exists():
         return str(_local_model(path))
@@ -43,6 +46,39 @@ def model(name: str) -> str:
         raise AssetError(f"There is no folder {name!r}; give the folder that holds config.json and model.safetensors.")
     _reachable(name)
     return name
+
+
+def weights(name: str) -> Path:
+    """The file model.safetensors of `embedded/<name>`, checked: also of a model that is only an addition to another
+    and has no config.json (a head, a few layers), which its card says how to load.
+
+    Raises AssetError, naming expected and found, when the file is not usable.
+    """
+    folder = MODELS / _known(name, "model.safetensors")
+    return _checked(folder / "model.safetensors")
+
+
+def checksums() -> dict[str, str]:
+    """What `data/models/SHA256SUMS` lists: name/file → SHA-256."""
+    try:
+        lines = (MODELS / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    return {path.strip(" *"): digest for digest, _, path in (line.partition(" ") for line in lines if line.strip())}
+
+
+def _checked(file: Path) -> Path:
+    """The file, when it is the one that the list of checksums means."""
+    listed = f"{file.parent.name}/{file.name}"
+    expected = checksums().get(listed, "nothing listed in SHA256SUMS")
+    found = checksum(file)
+    if found != expected:
+        expected = expected[:12] + "…" if len(expected) == 64 else expected
+        raise AssetError(
+            f"data/models/{listed} is not the file this book was written with: expected {expected}, found SHA-256 {found[:12]}…. "
+            f"Get it back: git checkout -- data/models; or train it anew: python3 book.py models train {file.parent.name}"
+        )
+    return file
 
 
 def _reachable(name: str) -> None:
@@ -78,8 +114,8 @@ def _minilm() -> Path:
     return folder
 
 
-def _known(name: str) -> str:
-    there = sorted(p.parent.name for p in MODELS.glob("*/config.json"))
+def _known(name: str, has: str = "config.json") -> str:
+    there = sorted(p.parent.name for p in MODELS.glob(f"*/{has}"))
     short = name.removeprefix("embedded/")
     if short not in there:
         every = ["minilm-l6", *there]

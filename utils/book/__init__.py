@@ -1,6 +1,7 @@
-"""The command: executes the chapters, checks them, builds the site.
+"""The command: executes the chapters, checks them, builds the site, trains and verifies the small models.
 
-Chapters never import this package; only papermill, Sphinx and nbval are known here, and never torch (but in doctor).
+Chapters never import this package; only papermill, Sphinx and nbval are known here, and never torch, but in doctor and
+in what the models' recipes import.
 """
 
 

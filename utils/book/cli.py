@@ -191,6 +191,56 @@ def lock(
         raise typer.Exit(1)
 
 
+models = typer.Typer(help="The small models of data/models: list, train, verify.", no_args_is_help=True, rich_markup_mode="markdown")
+app.add_typer(models, name="models")
+
+
+@models.command("list")
+def list_models() -> None:
+    """Each model's size, what it does, its held-out metric beside its control, what it cost, who uses it.
+
+    Examples:
+
+    `book models list`
+    """
+    from utils.book import models as shelf
+
+    shelf.list_all()
+
+
+@models.command("train")
+def train_model(
+    name: Annotated[str, typer.Argument(help="A folder of data/models.")],
+    steps: Annotated[int | None, typer.Option(min=1, help="Updates; the recipe's own number when left out.", show_default=False)] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="[default: 1]", show_default=False)] = None,
+    seed: Annotated[int | None, typer.Option(help="[default: 0]", show_default=False)] = None,
+) -> None:
+    """Train a model anew. The shipped files, their checksum and the card are replaced when it has finished, not before.
+
+    Examples:
+
+    `book models train docs-gpt2` · `book models train docs-gpt2 --steps 400 --threads 2`
+    """
+    from utils.book import models as shelf
+
+    shelf.train(name, steps, threads, seed)
+
+
+@models.command("verify")
+def verify_models(
+    names: Annotated[list[str] | None, typer.Argument(help="Folders of data/models; all when left out.", show_default=False)] = None,
+) -> None:
+    """Check the weights against checksum and card, and a shortened training (about a minute each) against its bound.
+
+    Examples:
+
+    `book models verify` · `book models verify tapas`
+    """
+    from utils.book import models as shelf
+
+    shelf.verify(names or [])
+
+
 @app.command()
 def clean(
     all: Annotated[bool, typer.Option("--all", help="Also node_modules and caches.")] = False,

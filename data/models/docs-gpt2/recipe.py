@@ -1,25 +1,23 @@
 """Train embedded/docs-gpt2, a small GPT-2 on the docstrings of embedded/docs. Run: python data/models/docs-gpt2/recipe.py
 
-Writes tokenizer, config and half-precision weights beside itself and prints the perplexity on held-out modules.
+The metric is the perplexity on modules kept from training. data/models/README.md explains the arguments.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
-import time
-from collections import Counter
 from pathlib import Path
 
 import torch
 from tokenizers import ByteLevelBPETokenizer
 from torch.nn.functional import cross_entropy
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast, get_cosine_schedule_with_warmup
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
+from utils.book import recipes
 from utils.embedded import docs
 
-HERE = Path(__file__).resolve().parent
-VOCABULARY, CONTEXT, WIDTH, LAYERS, HEADS = 4096, 64, 128, 8, 4
+VOCABULARY, CONTEXT, WIDTH, LAYERS, HEADS, BATCH = 4096, 64, 128, 8, 4, 32
+SHORT = {"steps": 150, "at_most": 300}
 
 
 def build_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
@@ -51,46 +49,40 @@ def unigram_perplexity(train: torch.Tensor, test: torch.Tensor) -> float:
     return math.exp(cross_entropy(counts.log().expand(len(test), -1), test).item())
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--steps", type=int, default=1600)
-    options.add_argument("--batch", type=int, default=32)
-    options.add_argument("--threads", type=int, default=1)
-    options.add_argument("--seed", type=int, default=0)
-    args = options.parse_args()
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(args.seed)
+def texts(split: str) -> list[str]:
+    """The whole docstrings of one split."""
+    return [d.text for d in docs.documents(whole=True) if d.split == split]
 
-    split = {s: [d.text for d in docs.documents(whole=True) if d.split == s] for s in ("train", "test")}
-    tokenizer = build_tokenizer(split["train"])
-    train, test = stream(tokenizer, split["train"]), stream(tokenizer, split["test"])[: 64 * 1500]
+
+def train(args, folder: Path) -> None:
+    """Random windows of the training modules."""
+    tokenizer = build_tokenizer(texts("train"))
+    ids = stream(tokenizer, texts("train"))
     model = GPT2LMHeadModel(
         GPT2Config(
             vocab_size=VOCABULARY, n_positions=CONTEXT, n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS, resid_pdrop=0.0,
             embd_pdrop=0.0, attn_pdrop=0.0, initializer_range=0.06, bos_token_id=0, eos_token_id=0, pad_token_id=0,
         )
-    )
-    print(f"{model.num_parameters():,} parameters, {len(train):,} training tokens, {Counter(d.split for d in docs.documents(whole=True))}")
-    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05, betas=(0.9, 0.98))
-    schedule = get_cosine_schedule_with_warmup(optimiser, 100, args.steps)
-    started, cpu = time.perf_counter(), time.process_time()
-    model.train()
-    for step in range(1, args.steps + 1):
-        begin = torch.randint(len(train) - CONTEXT, (args.batch, 1))
-        window = train[begin + torch.arange(CONTEXT)]  # (batch, CONTEXT)
-        loss = model(window, labels=window).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step(), schedule.step(), optimiser.zero_grad()
-        if step % 100 == 0:
-            print(f"step {step}: loss {loss.item():.3f}, {time.perf_counter() - started:.0f} s", flush=True)
+    )  # fmt: skip
+    print(f"{model.num_parameters():,} parameters, {len(ids):,} training tokens")
 
-    print(f"CPU-seconds: {time.process_time() - cpu:.0f}")
-    model.half().save_pretrained(HERE)
-    tokenizer.save_pretrained(HERE)
-    saved = GPT2LMHeadModel.from_pretrained(HERE, dtype=torch.float32)
-    print(f"held-out perplexity {perplexity(saved, test):.1f}, unigram control {unigram_perplexity(train, test):.1f}")
+    def loss(step: int) -> torch.Tensor:
+        begin = torch.randint(len(ids) - CONTEXT, (BATCH, 1))
+        window = ids[begin + torch.arange(CONTEXT)]  # (BATCH, CONTEXT)
+        return model(window, labels=window).loss
+
+    recipes.fit(model, loss, args.steps, recipes.optimisers(model, rate=2e-3, decay=0.05))
+    recipes.save(model, tokenizer, folder)
+
+
+def evaluate(folder: Path) -> dict:
+    """Perplexity on 96,000 tokens of modules kept from training, beside that of token frequencies."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    model = GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32)
+    test = stream(tokenizer, texts("test"))[: 64 * 1500]
+    control = unigram_perplexity(stream(tokenizer, texts("train")), test)
+    return {"metric": "perplexity", "value": round(perplexity(model, test), 1), "control": {"unigram model": round(control, 1)}}
 
 
 if __name__ == "__main__":
-    main()
+    recipes.main(__file__, train, evaluate, steps=1600, short=SHORT)

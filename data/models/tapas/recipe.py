@@ -1,29 +1,27 @@
 """Train embedded/tapas, a small TAPAS on questions over tables of people. Run: python data/models/tapas/recipe.py
 
-Writes vocabulary, config and half-precision weights beside itself and prints the share of right answers on tables of
-people it never saw, by kind of question, in wordings it has seen and in wordings it has not.
+The metric is the share of right answers on tables of people it never saw, in wordings it has seen; the control is the
+same model untrained. data/models/README.md explains the arguments.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 import random
-import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
-from transformers import TapasConfig, TapasForQuestionAnswering, TapasTokenizer, get_cosine_schedule_with_warmup
+from safetensors.torch import load_file
+from transformers import TapasConfig, TapasForQuestionAnswering, TapasTokenizer
 
 from utils import assets, tapas
+from utils.book import recipes
 from utils.embedded import table_questions as tq
 
-HERE = Path(__file__).resolve().parent
+SHORT = {"steps": 300, "last": 0, "at_least": 0.1}
 HARD = ("most", "least", "more", "fewer", "most", "least", "more", "fewer", "of them most", "of them least")
-VOCABULARY, WIDTH, LAYERS, HEADS = 8000, 128, 4, 4
+VOCABULARY, WIDTH, LAYERS, HEADS, BATCH = 8000, 128, 4, 4, 32
 
 
 def vocabulary(folder: Path) -> list[int]:
@@ -95,7 +93,7 @@ def stream(seed: int, progress):
         yield next(sources[stage, size])
 
 
-def evaluate(model, tokenizer, questions) -> dict[str, float]:
+def shares(model, tokenizer, questions) -> dict[str, float]:
     """Share of right answers by kind, and over the single-cell and the calculated questions."""
     right = defaultdict(list)
     for question, (cells, aggregation) in zip(questions, tapas.predict(model, tokenizer, questions), strict=True):
@@ -112,78 +110,58 @@ def evaluate(model, tokenizer, questions) -> dict[str, float]:
     return {k: round(sum(v) / len(v), 3) for k, v in sorted(right.items())}
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--steps", type=int, default=9000)
-    options.add_argument("--last", type=int, default=3000, help="steps of the last stage, with more of the hard kinds")
-    options.add_argument("--only-last", type=Path, help="a folder that the first stages wrote: continue from there")
-    options.add_argument("--batch", type=int, default=32)
-    options.add_argument("--threads", type=int, default=1)
-    options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--rate", type=float, default=1e-3)
-    options.add_argument("--out", type=Path, default=HERE, help="where to write; the default replaces the shipped model")
-    args = options.parse_args()
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(args.seed)
-    args.out.mkdir(parents=True, exist_ok=True)
-
+def train(args, folder: Path) -> None:
+    """`steps` updates on questions that get harder, then `last` on mostly hard ones, at half the rate."""
     if args.only_last:
         model = TapasForQuestionAnswering.from_pretrained(args.only_last).float()
         tokenizer = TapasTokenizer.from_pretrained(args.only_last)
     else:
-        model = start(vocabulary(args.out))
-        tokenizer = TapasTokenizer(str(args.out / "vocab.txt"), model_max_length=512)
+        model = start(vocabulary(folder))
+        tokenizer = TapasTokenizer(str(folder / "vocab.txt"), model_max_length=512)
     validation = list(itertools.islice(tq.questions(1, "validation", kinds=tq.KINDS + tq.FOLLOWING, per_table=2), 600))
     print(f"{model.num_parameters():,} parameters; kinds in validation: {Counter(q.kind for q in validation)}", flush=True)
-    started, cpu = time.perf_counter(), time.process_time()
 
     def run(steps: int, rate: float, progress, seed: int) -> None:
-        """So many updates, the learning rate on a cosine. progress(step): see `stream`."""
-        step, losses = 0, []
-        source = stream(seed, lambda: progress(step))
-        optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01, betas=(0.9, 0.98))
-        schedule = get_cosine_schedule_with_warmup(optimiser, 100, steps)
-        for step in range(1, steps + 1):
-            model.train()
-            loss = model(**tapas.batch(tokenizer, list(itertools.islice(source, args.batch)))).loss
-            optimiser.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimiser.step(), schedule.step()
-            losses.append(loss.item())
-            if step % 400 == 0 or step == steps:
-                mean, losses = sum(losses) / len(losses), []
-                print(
-                    f"{step:6} {time.perf_counter() - started:6.0f} s  loss {mean:.3f}  {evaluate(model, tokenizer, validation)}",
-                    flush=True,
-                )
-                save(model, tokenizer, args.out)
+        """progress(step): see `stream`."""
+        now = 0
+        source = stream(seed, lambda: progress(now))
+
+        def loss(step: int) -> torch.Tensor:
+            nonlocal now
+            now = step
+            return model(**tapas.batch(tokenizer, list(itertools.islice(source, BATCH)))).loss
+
+        told = lambda: shares(model, tokenizer, validation)  # noqa: E731
+        recipes.fit(model, loss, steps, recipes.optimisers(model, rate), every=400, told=told)
 
     if not args.only_last:
         run(args.steps, args.rate, lambda step: step / (args.steps + 1), args.seed)
-    run(args.last, args.rate / 2, lambda step: 1.0, args.seed + 50)
+    if args.last:
+        run(args.last, args.rate / 2, lambda step: 1.0, args.seed + 50)
+    recipes.save(model, tokenizer, folder)
 
+
+def evaluate(folder: Path) -> dict:
+    """2,000 questions of each sort; further shares: by kind, in other wordings, about what was said before, about goods."""
+    model = TapasForQuestionAnswering.from_pretrained(folder, dtype=torch.float32)  # as shipped, in half precision
+    tokenizer = TapasTokenizer.from_pretrained(folder)
     tests = {
         "seen wordings": tq.questions(2, "test", kinds=tq.KINDS, per_table=2),
         "unseen wordings": tq.questions(2, "test", kinds=tq.KINDS, per_table=2, unseen=True),
         "follow-ups": tq.questions(2, "test", kinds=tq.FOLLOWING, per_table=2),
         "goods, never trained on": tq.questions(2, "test", about="goods", per_table=2),
     }
-    model = TapasForQuestionAnswering.from_pretrained(args.out)  # as shipped, in half precision
-    model.float()
-    for name, source in tests.items():
-        print(name, json.dumps(evaluate(model, tokenizer, list(itertools.islice(source, 2000)))))
-    seconds = f"{time.process_time() - cpu:.0f} CPU-seconds, {time.perf_counter() - started:.0f} s"
-    print(f"{args.steps} + {args.last} steps, {seconds}, {args.threads} thread(s)")
-
-
-def save(model, tokenizer, folder: Path) -> None:
-    """The config, and the weights in half precision, one file each."""
-    model.config.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    weights = {k: v.half().contiguous() for k, v in model.state_dict().items() if "position_ids" not in k}
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    tests = {name: list(itertools.islice(source, 2000)) for name, source in tests.items()}
+    found = {name: shares(model, tokenizer, questions) for name, questions in tests.items()}
+    torch.manual_seed(0)
+    untrained = shares(TapasForQuestionAnswering(model.config), tokenizer, tests["seen wordings"][:500])
+    return {
+        "metric": "right answers",
+        "value": found["seen wordings"]["all"],
+        "control": {"untrained": untrained["all"]},
+        **found,
+    }
 
 
 if __name__ == "__main__":
-    main()
+    recipes.main(__file__, train, evaluate, steps=9000, short=SHORT, options={"rate": 1e-3, "last": 3000, "only-last": ""})

@@ -1,0 +1,171 @@
+"""What the recipes of data/models have in common: the command line, the loop, saving, the last line. Imported by recipes.
+
+A recipe brings two functions, `train(args, folder)` and `evaluate(folder)`, and calls `main`. data/models/README.md says
+what each has to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from utils import ROOT, assets
+
+WARM_UP = 0.05  # share of the steps over which the learning rate rises
+
+
+def main(
+    file: str, train: Callable, evaluate: Callable, steps: int, short: dict[str, float], options: dict[str, object] | None = None
+) -> None:
+    """The command line of the recipe in `file`; see data/models/README.md.
+
+    train(args, folder) writes the model's files into an empty folder; evaluate(folder) → {"metric", "value", "control"}.
+    steps: the default; short: what `--short` sets instead, and the bound its metric has to keep. options: further
+    arguments and their defaults, `--last 3000` for {"last": 3000}.
+    Without --out the files take the place of the shipped ones once everything is done, checksum and card with them.
+    """
+    here, module = Path(file).resolve().parent, sys.modules["__main__"]
+    parser = argparse.ArgumentParser(description=(module.__doc__ or "").partition("\n")[0])
+    parser.add_argument("--steps", type=int, default=steps, help="updates; the default makes the shipped model")
+    for name, default in (options or {}).items():
+        parser.add_argument(f"--{name}", type=type(default), default=default)
+    parser.add_argument("--out", type=Path, help="an own folder for the files; left out, they replace the shipped ones when all is done")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--short", action="store_true", help="a shortened training, never shipped: it needs --out")
+    parser.add_argument("--evaluate", type=Path, metavar="FOLDER", help="train nothing, evaluate this one")
+    args = parser.parse_args()
+    if args.short:
+        if args.out is None:
+            parser.error("--short makes no model to ship: add --out FOLDER.")
+        vars(args).update({k: v for k, v in short.items() if k in vars(args)})
+
+    import torch
+
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    if args.evaluate:
+        print(json.dumps(evaluate(args.evaluate)))
+        return
+    scratch = ROOT / "_build" / "models"
+    scratch.mkdir(parents=True, exist_ok=True)
+    cpu, clock = time.process_time(), time.perf_counter()
+    with tempfile.TemporaryDirectory(dir=scratch, prefix=f"{here.name}-", ignore_cleanup_errors=True) as temporary:
+        try:
+            train(args, Path(temporary))
+            seconds = {"cpu_seconds": round(time.process_time() - cpu), "seconds": round(time.perf_counter() - clock)}
+            found = evaluate(Path(temporary)) | {"steps": args.steps, "threads": args.threads} | seconds
+        except KeyboardInterrupt:
+            print("Interrupted: nothing was replaced.", file=sys.stderr)
+            raise SystemExit(130) from None
+        if args.out is None:
+            ship(Path(temporary), here, found)
+        else:
+            move(Path(temporary), args.out)
+    print(json.dumps(found | ({"short": short} if args.short else {})))
+
+
+def optimisers(model, rate: float, muon: float | None = None, decay: float = 0.01) -> list:
+    """AdamW for everything; with muon, a learning rate, Muon (Jordan et al., 2024) for the matrices between the embeddings.
+
+    Muon makes every direction of a matrix's update equally large; it learns from fewer tokens, and needs a rate ten
+    times AdamW's. Embeddings and vectors stay with AdamW.
+    """
+    from torch import nn, optim
+
+    tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    matrices = [p for p in model.parameters() if p.requires_grad and p.ndim == 2 and id(p) not in tables and muon]
+    chosen = {id(p) for p in matrices}
+    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in chosen]
+    adam = optim.AdamW(rest, lr=rate, weight_decay=decay, betas=(0.9, 0.98))
+    return [adam, optim.Muon(matrices, lr=muon, weight_decay=decay)] if matrices else [adam]
+
+
+def fit(model, loss: Callable, steps: int, optimisers: list, every: int = 100, told: Callable | None = None) -> None:
+    """So many updates with loss(step), a scalar tensor: warm-up, then a cosine to zero; gradients clipped at length 1.
+
+    A line of progress after `every` steps: the mean loss since the last one, and what told() returns.
+    """
+    import torch
+    from transformers import get_cosine_schedule_with_warmup
+
+    schedules = [get_cosine_schedule_with_warmup(o, max(1, round(WARM_UP * steps)), steps) for o in optimisers]
+    started, losses = time.perf_counter(), []
+    for step in range(1, steps + 1):
+        model.train()
+        value = loss(step)
+        model.zero_grad()
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for each in (*optimisers, *schedules):
+            each.step()
+        losses.append(value.item())
+        if step % every == 0 or step == steps:
+            more = f"  {told()}" if told else ""
+            mean = sum(losses) / len(losses)
+            print(f"{step:6} of {steps}  {time.perf_counter() - started:6.0f} s  loss {mean:.3f}{more}", flush=True)
+            losses = []
+
+
+def save(model, tokenizer, folder: Path) -> None:
+    """Config, tokenizer and the weights in half precision as safetensors; the model itself stays as it is."""
+    import copy
+
+    copy.deepcopy(model).half().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def ship(folder: Path, here: Path, found: dict) -> None:
+    """Put finished files in the place of the shipped ones in `here`, with their checksum and the card's numbers."""
+    move(folder, here)
+    if (here / "README.md").exists():
+        describe(here / "README.md", found)
+    sums = assets.checksums() | {f"{here.name}/{p.name}": assets.checksum(p) for p in here.glob("*.safetensors")}
+    text = "".join(f"{digest}  {path}\n" for path, digest in sorted(sums.items()))
+    partial = assets.MODELS / "SHA256SUMS.tmp"
+    partial.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(partial, assets.MODELS / "SHA256SUMS")
+
+
+def move(folder: Path, to: Path) -> None:
+    """All files of a folder into another one, each whole or not at all."""
+    to.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        partial = to / f"{path.name}.tmp"
+        shutil.move(path, partial)  # another disk, perhaps
+        os.replace(partial, to / path.name)
+
+
+def describe(path: Path, found: dict) -> None:
+    """Write metric, control and CPU-seconds into the card's head, in the Hub's model-index; the text stays."""
+    from huggingface_hub import EvalResult, ModelCard
+
+    card = ModelCard.load(path)
+    same = card.data.eval_results[0] if card.data.eval_results else None
+    kind = same.metric_type if same else found["metric"]
+    numbers = [
+        (kind, found["metric"], found["value"]),
+        *((kind, f"control: {name}", value) for name, value in found["control"].items()),
+        ("cpu_seconds", "CPU-seconds of training", found["cpu_seconds"]),
+    ]
+    card.data.model_name = path.parent.name
+    card.data.eval_results = [
+        EvalResult(
+            task_type=same.task_type if same else card.data.pipeline_tag,
+            dataset_type=same.dataset_type if same else "embedded",
+            dataset_name=same.dataset_name if same else "held out, see below",
+            metric_type=kind,
+            metric_name=name,
+            metric_value=value,
+        )
+        for kind, name, value in numbers
+    ]
+    text = str(card)  # the client's save() ends lines as the system does
+    path.write_text(text, encoding="utf-8", newline="\n")
