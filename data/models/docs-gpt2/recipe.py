@@ -17,7 +17,7 @@ from utils.book import recipes
 from utils.embedded import docs
 
 VOCABULARY, CONTEXT, WIDTH, LAYERS, HEADS, BATCH = 4096, 64, 128, 8, 4, 32
-SHORT = {"steps": 150, "at_most": 300}
+SHORT = {"steps": 80, "at_most": 620}
 
 
 def build_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
