@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import csv
 import difflib
-import json
-import os
-import platform
 import re
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from utils import ROOT
+from utils import ROOT, own_records
 from utils.embedded import tables
 from utils.embedded.tables import MISSING, Table, TableError
 
@@ -63,40 +58,22 @@ def load(data: str, task: str, target: str = "", most_rows: int = MOST_ROWS) -> 
     return _announce(table, rows, len(frame))
 
 
-def keep_results(name: str, data: str, table: Table, scores: dict, seconds: dict, **more) -> str:
-    """Write what the models reached on a reader's table to `data/results/own-data/<name>-<table>.json`; returns the file's name.
+def keep_results(name: str, data: str, table: Table, scores: dict, seconds: dict, splits: int, **more) -> str:
+    """Keep what the models reached on a reader's table for the results page; returns the file's name.
 
     data: where the table came from, of which only the last name is kept. scores: model → frame of measures, the chief
-    one first, one row for each split. seconds: model → seconds of one training. more: goes in as it is. The record holds
-    no row of the table and no path of this machine.
+    one first, one row for each of the `splits`. seconds: model → seconds of one training; a model without is left out.
+    more: `published` and `source`, as in `own_records.keep`.
     """
-    if not re.fullmatch(r"[\w-]+", name):
-        raise TableError(f"A record is named with letters, digits, - and _, not {name!r}.")
-    versions = {p: metadata.version(p) for p in ("torch", "scikit-learn", "numpy", "pandas")}
-    models = {
-        model: {**{measure: [float(v) for v in frame[measure]] for measure in frame}, "seconds": round(seconds.get(model, 0), 2)}
-        for model, frame in scores.items()
-        if model in seconds
-    }
-    record = {
-        "table": table.name,
-        "task": table.task,
-        "origin": table.origin,
-        "rows": len(table),
-        "test_rows": len(table.test[0]) if table.test else None,
-        "columns": table.features.shape[1],
-        "measure": next(iter(next(iter(models.values())))),
-        "models": models,
-        "command": f"python -m utils.book run 12 --timeout 3600 -p {table.task}_data={Path(data).name} -p keep={name}",
-        "versions": {"python": platform.python_version(), **versions},
-        "cores": os.cpu_count(),
-        "day": datetime.now(UTC).date().isoformat(),
+    test = f", tested on {len(table.test[0]):,} rows set aside by the publisher" if table.test else ""
+    return own_records.keep(
+        name,
+        table.name,
+        about=f"{table.origin}: {len(table):,} rows, {table.features.shape[1]} columns{test}; {splits} trainings of each model",
+        command=f"python -m utils.book run 12 --timeout 3600 -p {table.task}_data={Path(data).name} -p keep={name}",
+        models={m: {**{c: frame[c].tolist() for c in frame}, "seconds": round(seconds[m], 2)} for m, frame in scores.items() if m in seconds},
         **more,
-    }
-    path = ROOT / "data" / "results" / "own-data" / f"{name}-{table.name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
-    return path.name
+    )
 
 
 # ---------------------------------------------------------------- the file

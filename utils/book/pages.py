@@ -358,22 +358,17 @@ def results(found: Sequence[Entry]) -> str:
 
 
 def own_data(folder: Path = ROOT / "data" / "results" / "own-data") -> str:
-    """What models reached on tables that are not in the book, from the records of `utils.own_table.keep_results`; empty without any."""
+    """What models reached on data that are not in the book, from the records of `utils.own_records.keep`; empty without any."""
     parts = []
     for path in sorted(folder.glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
-        first = record["measure"]
-        measures = [first, *(m for m in next(iter(record["models"].values())) if m not in (first, "seconds"))]
+        measures = [m for m in next(iter(record["models"].values())) if m != "seconds"]
         heads = "".join(f'<th scope="col">{html.escape(m)}</th>' for m in [*measures, "seconds a training", "published"])
-        best_first = sorted(record["models"].items(), key=lambda item: -fmean(item[1][first]))
-        rows = "".join(_model_row(name, values, measures, record["published"].get(name)) for name, values in best_first)
-        test = f", tested on {record['test_rows']:,} rows set aside by the publisher" if record["test_rows"] else ""
-        about = (
-            f"{record['origin']}: {record['rows']:,} rows, {record['columns']} columns{test}; {record['splits']} trainings of each model; "
-            f"{record['cores']} processor cores; {day(record['day'])}. Published: {record['source']}."
-        )
+        rows = "".join(_model_row(name, values, measures, record["published"].get(name)) for name, values in record["models"].items())
+        about = f"{record['about']}; {record['cores']} processor cores; {day(record['day'])}."
+        about += f" Published: {record['source']}." if record["published"] else ""
         parts.append(
-            f"### {_plain(record['table'].capitalize())}\n\n<p>{html.escape(about)}<br><code>{html.escape(record['command'])}</code></p>\n\n"
+            f"### {_plain(record['title'].capitalize())}\n\n<p>{html.escape(about)}<br><code>{html.escape(record['command'])}</code></p>\n\n"
             f'<div class="book-wide"><table class="book-results book-own"><thead><tr><th scope="col">model</th>{heads}</tr></thead>'
             f"<tbody>{rows}</tbody></table></div>"
         )
