@@ -67,19 +67,22 @@ def complete(
 
     end = tokenizer.eos_token_id
     encoded = [[end, *tokenizer(head)["input_ids"]] for head in heads]
-    widest = max(map(len, encoded))
-    ids = torch.tensor([[end] * (widest - len(e)) + e for e in encoded], device=model.device)  # all begin to write in one column
-    real = torch.tensor([[0] * (widest - len(e)) + [1] * len(e) for e in encoded], device=model.device)
+    alike: dict[int, list[int]] = {}
+    for number, ids in enumerate(encoded):
+        alike.setdefault(len(ids), []).append(number)  # first lines of one length make a batch without padding
+    found = [(head, False) for head in heads]
+    options = {"temperature": temperature, "top_p": top_p, "top_k": 0, "pad_token_id": end, "eos_token_id": end}
     model.eval()
     with torch.random.fork_rng(), torch.inference_mode():
         torch.manual_seed(seed)
-        options = {"temperature": temperature, "top_p": top_p, "top_k": 0, "pad_token_id": end, "eos_token_id": end}
-        written = model.generate(ids, attention_mask=real, do_sample=True, max_new_tokens=longest - min(map(len, encoded)), **options)
-    found = []
-    for e, row in zip(encoded, written[:, widest:].tolist(), strict=True):
-        row = row[: longest - len(e)]
-        ended = end in row
-        found.append((tokenizer.decode(e[1:] + row[: row.index(end) if ended else None]), ended))
+        for length, numbers in sorted(alike.items()):
+            if length >= longest:
+                continue
+            ids = torch.tensor([encoded[n] for n in numbers], device=model.device)
+            written = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=True, max_length=longest, **options)
+            for number, row in zip(numbers, written[:, 1:].tolist(), strict=True):
+                ended = end in row
+                found[number] = tokenizer.decode(row[: row.index(end)] if ended else row), ended
     return found
 
 

@@ -49,6 +49,9 @@ def main(
 
     import torch
 
+    if library := sys.modules.get("transformers"):
+        library.logging.set_verbosity_error()
+        library.logging.disable_progress_bar()
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     if args.evaluate:
@@ -61,7 +64,7 @@ def main(
         try:
             train(args, Path(temporary))
             seconds = {"cpu_seconds": round(time.process_time() - cpu), "seconds": round(time.perf_counter() - clock)}
-            found = evaluate(Path(temporary)) | {"steps": args.steps, "threads": args.threads} | seconds
+            found = _judged(evaluate, Path(temporary), here) | {"steps": args.steps, "threads": args.threads} | seconds
         except KeyboardInterrupt:
             print("Interrupted: nothing was replaced.", file=sys.stderr)
             raise SystemExit(130) from None
@@ -70,6 +73,17 @@ def main(
         else:
             move(Path(temporary), args.out)
     print(json.dumps(found | ({"short": short} if args.short else {})))
+
+
+def _judged(evaluate: Callable, folder: Path, here: Path) -> dict:
+    """evaluate(folder); when that fails, what was trained is kept aside."""
+    try:
+        return evaluate(folder)
+    except Exception:
+        kept = folder.parent / f"{here.name}-not-evaluated"
+        move(folder, kept)
+        print(f"The evaluation failed; what was trained is in {kept.relative_to(ROOT).as_posix()}.", file=sys.stderr)
+        raise
 
 
 def optimisers(model, rate: float, muon: float | None = None, decay: float = 0.01) -> list:

@@ -13,14 +13,14 @@ from collections import defaultdict
 from pathlib import Path
 
 import torch
-from transformers import TapasForSequenceClassification, TapasTokenizer, logging
+from transformers import TapasForSequenceClassification, TapasTokenizer
 
 from utils import assets, tapas
 from utils.book import recipes
 from utils.embedded import table_questions as tq
 
 BATCH = 32
-SHORT = {"steps": 300, "at_least": 0.6}
+SHORT = {"steps": 100, "at_least": 0.6}
 
 
 @torch.inference_mode()
@@ -46,7 +46,6 @@ def shuffled(statement: tq.Statement, rng: random.Random) -> tq.Statement:
 
 def train(args, folder: Path) -> None:
     """From the encoder of another model, on statements without end, about small tables first."""
-    logging.set_verbosity_error()  # the heads are new, as they should be
     start = assets.model(args.start)
     tokenizer = TapasTokenizer.from_pretrained(start)
     model = TapasForSequenceClassification.from_pretrained(start, dtype=torch.float32, num_labels=2)
