@@ -1,0 +1,243 @@
+"""Chapter 6: typical mistakes get a sentence that helps, own long texts are read, and every task takes a model of the Hub."""
+
+import os
+import shutil
+
+import nbformat
+import pytest
+import torch
+
+from tests.test_hub import offline, snapshot_of
+from utils import ROOT, assets, exercises, own_texts
+
+NOTEBOOK = ROOT / "chapters" / "06_language_tasks.ipynb"
+
+
+def padding_counted(vectors, mask):
+    return (vectors * mask[..., None]).sum(1) / vectors.shape[1]
+
+
+def not_a_number(vectors, mask):
+    return (vectors * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+
+
+def without_the_crossing(probabilities, p):
+    order = probabilities.argsort(descending=True)
+    return set(order[probabilities[order].cumsum(0) <= p].tolist())
+
+
+def last_one_lost(tags):
+    found, start = set(), None
+    for place, tag in enumerate(tags):
+        if start is not None and tag[:1] != "I":
+            found.add((start, place, tags[start][2:]))
+            start = None
+        if tag[:1] == "B":
+            start = place
+    return found
+
+
+def bag_of_words(candidate, reference):
+    hits = sum(min(candidate.count(w), reference.count(w)) for w in set(candidate))
+    return 2 * hits / (len(candidate) + len(reference))
+
+
+def by_first_place(rankings):
+    names = {name for ranking in rankings for name in ranking}
+    return sorted(names, key=lambda n: -sum(1 / (r.index(n) + 1) for r in rankings if n in r))
+
+
+MISTAKES = [
+    ("6.1", lambda vectors, mask: vectors.mean(1), "padding is averaged in"),
+    ("6.1", padding_counted, "the division counts it"),
+    ("6.1", not_a_number, "gives NaN"),
+    ("6.2", without_the_crossing, "the token that crosses p is missing"),
+    ("6.3", last_one_lost, "at the end of the sentence is missing"),
+    ("6.4", bag_of_words, "in any order"),
+    ("6.5", by_first_place, "not 1/rank"),
+    ("6.6", lambda weight, A, B, alpha: weight + alpha * A @ B, "divided by the rank"),
+    ("6.6", lambda weight, A, B, alpha: weight.add_(A @ B), "has been changed"),
+]
+
+
+@pytest.mark.parametrize("id, answer, sentence", MISTAKES)
+def test_a_typical_mistake_is_named(id, answer, sentence):
+    assert sentence in exercises.grade(id, answer)
+
+
+def cells(*wanted):
+    """The chapter's code cells that hold one of these texts, imports and parameters before them."""
+    code = [c for c in nbformat.read(NOTEBOOK, 4).cells if c.cell_type == "code"]
+    first = [c.source for c in code if c.source.startswith("import ") or "parameters" in c.metadata.get("tags", [])]
+    found = {w: next(c.source for c in code if w in c.source) for w in wanted}
+    return "\n".join([*first, *dict.fromkeys(found.values())])
+
+
+@pytest.fixture(scope="module")
+def defined():
+    space = {"__name__": "__main__"}
+    exec(cells("def entity_f1", "def rouge_n", "def bleu(", "class BM25", "def best_span", "def quantised", "class LoRA"), space)
+    return space
+
+
+def test_the_best_span_is_the_best_of_all_pairs(defined):
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(50):
+        begin, end = torch.randn(2, 9, generator=generator)
+        pairs = [(first, last) for first in range(9) for last in range(first, min(9, first + 4))]
+        assert defined["best_span"](begin, end, 4) == max(pairs, key=lambda p: (begin[p[0]] + end[p[1]]).item())
+
+
+def test_bm25_likes_rare_words_and_discounts_length(defined):
+    find = defined["BM25"](["the cat", "the dog", "the cat and " + "the " * 30])
+    assert find("cat").argmax() == 0 and find("dog").argmax() == 1 and (find("horse") == 0).all()
+    assert find("dog")[1] > find("the")[1] > 0
+
+
+def test_rounding_to_steps_keeps_the_largest_weight_and_errs_by_half_a_step(defined):
+    weight = torch.randn(64, 32, generator=torch.Generator().manual_seed(0))
+    errors = {}
+    for group in ("all", "row", "32 weights"):
+        rounded = defined["quantised"](weight, 8, group)
+        assert rounded.shape == weight.shape and torch.isclose(rounded.abs().max(), weight.abs().max())
+        errors[group] = (rounded - weight).abs().mean().item()
+    assert errors["32 weights"] < errors["row"] < errors["all"] < weight.abs().max().item() / 127
+
+
+def test_entities_of_tags_agree_with_the_books_own(defined):
+    from utils.embedded import people
+
+    draw = torch.Generator().manual_seed(0)
+    for _ in range(100):
+        tags = torch.randint(7, (8,), generator=draw).tolist()
+        assert defined["entities"]([people.TAGS[t] for t in tags]) == people.spans(tags)
+
+
+def test_an_adapter_begins_as_nothing_and_can_be_merged(defined):
+    from transformers.pytorch_utils import Conv1D
+
+    layer = defined["LoRA"](Conv1D(6, 4), r=2)
+    x = torch.randn(3, 4)
+    assert torch.equal(layer(x), layer.layer(x))
+    torch.nn.init.normal_(layer.B)
+    assert torch.allclose(layer.merged()(x), layer(x), atol=1e-5) and not torch.allclose(layer(x), layer.layer(x))
+    assert {n for n, p in layer.named_parameters() if p.requires_grad} == {"A", "B"}
+
+
+def reviews(folder, texts=12, classes=("neg", "pos")):
+    for name in classes:
+        (folder / name).mkdir(parents=True)
+        for i in range(texts):
+            (folder / name / f"cv{i:03}.txt").write_text(f"{name} film number {i} " * 40, encoding="utf-8")
+    return str(folder)
+
+
+def test_long_texts_come_with_the_names_of_their_folders(tmp_path):
+    found = own_texts.folders(reviews(tmp_path / "reviews"))
+    assert found.classes == ["neg", "pos"] and len(found.texts) == 24
+    assert all(text.startswith(found.classes[label]) for text, label in found.texts)
+    assert len(own_texts.folders(str(tmp_path / "reviews"), most=7).texts) == 7
+
+
+@pytest.mark.parametrize(
+    "make, sentence",
+    [
+        (lambda path: None, "does not exist"),
+        (lambda path: path.write_text("a film"), "is a file"),
+        (lambda path: reviews(path, classes=("pos",)), "has 1 sub-folders"),
+        (lambda path: reviews(path, texts=3), "The class 'neg' has 3 texts; at least 10"),
+        (lambda path: (reviews(path), (path / "pos" / "x.txt").write_bytes(b"a\0b")), "x.txt is no text file"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path, make, sentence):
+    make(tmp_path / "mine")
+    with pytest.raises(own_texts.TextsError, match=sentence):
+        own_texts.folders(str(tmp_path / "mine"))
+
+
+def test_texts_in_an_older_encoding_are_read(tmp_path):
+    folder = reviews(tmp_path / "reviews")
+    (tmp_path / "reviews" / "pos" / "old.txt").write_bytes("ein schöner Film".encode("latin-1"))
+    assert any(text == "ein schöner Film" for text, _ in own_texts.folders(folder).texts)
+
+
+def test_the_published_reviews_are_read(tmp_path):
+    """Film reviews of Pang and Lee (2004), where BOOK_REAL_DATA names a folder that has them unpacked or as published."""
+    folder = os.environ.get("BOOK_REAL_DATA")
+    archive = os.path.join(folder or "", "movie_reviews", "review_polarity.tar.gz")
+    if not folder or not os.path.exists(archive):
+        pytest.skip("BOOK_REAL_DATA names no folder with movie_reviews, so the published reviews are not read")
+    shutil.unpack_archive(archive, tmp_path, filter="data")
+    found = own_texts.folders(str(tmp_path / "txt_sentoken"))
+    assert found.classes == ["neg", "pos"] and len(found.texts) == 2000
+    assert sum(label for _, label in found.texts) == 1000
+
+
+def test_the_chapter_learns_from_own_long_texts(tmp_path):
+    space = {"__name__": "__main__"}
+    exec(cells("open_chapter(", "def states", "def load_encoder", "def masked_mean", "class LongReader"), space)
+    definition = next(c.source for c in nbformat.read(NOTEBOOK, 4).cells if c.cell_type == "code" and "def train_reader" in c.source)
+    space["passage_vectors"], space["pool_steps"] = torch.zeros(1, 384), 30
+    exec(definition.partition("WAYS =")[0] + '\nWAYS = ["mean", "attention"]', space)
+    last = next(c.source for c in nbformat.read(NOTEBOOK, 4).cells if c.cell_type == "code" and "def own_long" in c.source)
+    exec(last, space)
+    scores = space["own_long"](reviews(tmp_path / "reviews"), 24)
+    assert scores["attention"] == 1.0 and scores["commonest class"] <= 0.8
+
+
+TINY = """
+import nbformat
+space = {"__name__": "__main__"}
+code = [c for c in nbformat.read("chapters/06_language_tasks.ipynb", 4).cells if c.cell_type == "code"]
+wanted = ["import ", "open_chapter(", "def states", "def load_encoder", "def there", "def load_writer"]
+for c in code:
+    if "parameters" in c.metadata.get("tags", []) or any(w in c.source for w in wanted[1:]) or c.source.startswith(("import ",)):
+        source = c.source.partition("\\nlines = [")[0].partition("\\ntok, gpt =")[0]
+        exec(source, space)
+print(tuple(space["pooled"](space["states"](["river bank", "bank"], "xlm-roberta-base")).shape))
+space["writer"] = "gpt2"
+tok, gpt = space["load_writer"]()
+print(gpt.generate(**tok("river", return_tensors="pt"), max_new_tokens=3, min_new_tokens=3, do_sample=False).shape[1])
+for name in ("t5-small", "facebook/bart-base"):
+    print(space["there"](name), len(space["rewritten"](name, ["river bank"], new=4)))
+rows = [{"text": "river bank", "starts": [0, 6]}]
+print(len(space["tag_with"]("acme/tagger", rows)[0]), space["there"]("acme/other"))
+"""
+
+
+def test_every_task_takes_a_model_of_the_hub(tmp_path):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import (
+        BartConfig, BartForConditionalGeneration, BertConfig, BertForTokenClassification, BertModel, GPT2Config, GPT2LMHeadModel,
+        PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration,
+    )  # fmt: skip
+
+    words = {w: i for i, w in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "</s>", "river", "bank"])}
+    plain = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    plain.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=plain, pad_token="[PAD]", unk_token="[UNK]", eos_token="</s>", bos_token="</s>")
+    bert = BertConfig(vocab_size=7, hidden_size=8, num_hidden_layers=4, num_attention_heads=2, intermediate_size=8, max_position_embeddings=300)
+    ends = {"eos_token_id": 4, "pad_token_id": 0, "decoder_start_token_id": 0}
+    small = {"d_model": 8, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    tiny = {
+        "xlm-roberta-base": BertModel(bert),
+        "acme/tagger": BertForTokenClassification(bert),
+        "gpt2": GPT2LMHeadModel(GPT2Config(vocab_size=7, n_embd=8, n_layer=1, n_head=2, n_positions=64, bos_token_id=4, eos_token_id=4)),
+        "t5-small": T5ForConditionalGeneration(T5Config(vocab_size=7, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2, **ends)),
+        "facebook/bart-base": BartForConditionalGeneration(
+            BartConfig(vocab_size=7, **small, encoder_ffn_dim=8, decoder_ffn_dim=8, max_position_embeddings=300, **ends, forced_eos_token_id=4)
+        ),
+    }
+    for name, model in tiny.items():
+        snapshot = snapshot_of(name, tmp_path)
+        model.save_pretrained(snapshot)
+        tokenizer.save_pretrained(snapshot)
+    done = offline(TINY, tmp_path)
+    assert done.stdout.splitlines()[-5:] == ["(2, 8)", "4", "True 1", "True 1", "2 False"], done.stderr[-2000:]
+
+
+def test_the_parameters_name_models_that_are_there_or_say_so():
+    space = {"__name__": "__main__"}
+    exec(cells("open_chapter(", "def states", "def load_encoder", "def there"), space)
+    assert space["there"](space["encoder"]) and space["there"](space["writer"]) and not space["there"]("embedded/nothing")
+    assert assets.model(space["encoder"])
