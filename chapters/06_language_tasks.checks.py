@@ -71,7 +71,7 @@ def judge_nucleus(nucleus):
     hints=(
         "Walk along the tags and remember where the open entity began, if there is one.",
         "An entity ends at the first tag that is not `I-` of its own kind. Put an `O` behind the list, so that the last one ends too.",
-        "At each tag: if one is open and the tag is not `I-` of its kind, store it and close it; if none is open and the tag is not `O`, open one.",
+        "At each tag: if one is open and the tag is not `I-` of its kind, store and close it; if none is open and it is not `O`, open one.",
     ),
 )
 def judge_entities_of(entities_of):
@@ -140,8 +140,7 @@ def judge_fuse(fuse):
         return f"all four names have to come back, also those that only one ranking has; got {list(answer)}."
     if list(answer) != ["b", "a", "d", "c"]:
         return f"b is 2nd and 1st, a 1st and 3rd, d 2nd once, c 3rd once: ['b', 'a', 'd', 'c'], not {list(answer)}."
-    far = [f"x{i}" for i in range(70)]
-    if list(fuse([["w", *far], [*far, "w"], ["z"]]))[0] != "x0":
+    if list(fuse([["w", "x", "y"], ["v", "u", "y"]]))[0] != "y":
         return "one first place does not outweigh two good ones: use 1/(60 + rank), not 1/rank."
     return None
 

@@ -1,5 +1,6 @@
 """Chapter 6: typical mistakes get a sentence that helps, own long texts are read, and every task takes a model of the Hub."""
 
+import ast
 import os
 import shutil
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from tests.test_hub import offline, snapshot_of
-from utils import ROOT, assets, exercises, own_texts
+from utils import ROOT, exercises, own_texts
 
 NOTEBOOK = ROOT / "chapters" / "06_language_tasks.ipynb"
 
@@ -65,19 +66,27 @@ def test_a_typical_mistake_is_named(id, answer, sentence):
     assert sentence in exercises.grade(id, answer)
 
 
-def cells(*wanted):
-    """The chapter's code cells that hold one of these texts, imports and parameters before them."""
-    code = [c for c in nbformat.read(NOTEBOOK, 4).cells if c.cell_type == "code"]
-    first = [c.source for c in code if c.source.startswith("import ") or "parameters" in c.metadata.get("tags", [])]
-    found = {w: next(c.source for c in code if w in c.source) for w in wanted}
-    return "\n".join([*first, *dict.fromkeys(found.values())])
-
-
 @pytest.fixture(scope="module")
 def defined():
+    """What the chapter's cells define (functions and classes, nothing is computed), with its imports and parameters."""
     space = {"__name__": "__main__"}
-    exec(cells("def entity_f1", "def rouge_n", "def bleu(", "class BM25", "def best_span", "def quantised", "class LoRA"), space)
+    exec(definitions(), space)
     return space
+
+
+def definitions() -> str:
+    """The source of the chapter's imports, parameters, functions and classes."""
+    found = []
+    for cell in nbformat.read(NOTEBOOK, 4).cells:
+        tags = cell.metadata.get("tags", [])
+        if cell.cell_type == "code" and "exercise" not in tags:
+            for node in ast.parse(cell.source).body:
+                source = ast.get_source_segment(cell.source, node)
+                wanted = isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef) or "parameters" in tags
+                if wanted or source.startswith(("ch = ", "loaded = ", "WAYS = ")):
+                    decorators = "".join(f"@{ast.unparse(d)}\n" for d in getattr(node, "decorator_list", []))
+                    found.append(decorators + source)
+    return "\n".join(found)
 
 
 def test_the_best_span_is_the_best_of_all_pairs(defined):
@@ -173,27 +182,17 @@ def test_the_published_reviews_are_read(tmp_path):
     assert sum(label for _, label in found.texts) == 1000
 
 
-def test_the_chapter_learns_from_own_long_texts(tmp_path):
-    space = {"__name__": "__main__"}
-    exec(cells("open_chapter(", "def states", "def load_encoder", "def masked_mean", "class LongReader"), space)
-    definition = next(c.source for c in nbformat.read(NOTEBOOK, 4).cells if c.cell_type == "code" and "def train_reader" in c.source)
-    space["passage_vectors"], space["pool_steps"] = torch.zeros(1, 384), 30
-    exec(definition.partition("WAYS =")[0] + '\nWAYS = ["mean", "attention"]', space)
-    last = next(c.source for c in nbformat.read(NOTEBOOK, 4).cells if c.cell_type == "code" and "def own_long" in c.source)
-    exec(last, space)
-    scores = space["own_long"](reviews(tmp_path / "reviews"), 24)
+def test_the_chapter_learns_from_own_long_texts(tmp_path, defined, monkeypatch):
+    monkeypatch.setitem(defined, "pool_steps", 30)
+    scores = defined["own_long"](reviews(tmp_path / "reviews"), 24)
+    assert set(scores.index) == {"commonest class", *defined["WAYS"]}
     assert scores["attention"] == 1.0 and scores["commonest class"] <= 0.8
 
 
 TINY = """
-import nbformat
+from tests.test_chapter_06 import definitions
 space = {"__name__": "__main__"}
-code = [c for c in nbformat.read("chapters/06_language_tasks.ipynb", 4).cells if c.cell_type == "code"]
-wanted = ["import ", "open_chapter(", "def states", "def load_encoder", "def there", "def load_writer"]
-for c in code:
-    if "parameters" in c.metadata.get("tags", []) or any(w in c.source for w in wanted[1:]) or c.source.startswith(("import ",)):
-        source = c.source.partition("\\nlines = [")[0].partition("\\ntok, gpt =")[0]
-        exec(source, space)
+exec(definitions(), space)
 print(tuple(space["pooled"](space["states"](["river bank", "bank"], "xlm-roberta-base")).shape))
 space["writer"] = "gpt2"
 tok, gpt = space["load_writer"]()
@@ -208,15 +207,25 @@ print(len(space["tag_with"]("acme/tagger", rows)[0]), space["there"]("acme/other
 def test_every_task_takes_a_model_of_the_hub(tmp_path):
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import (
-        BartConfig, BartForConditionalGeneration, BertConfig, BertForTokenClassification, BertModel, GPT2Config, GPT2LMHeadModel,
-        PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration,
+        BartConfig,
+        BartForConditionalGeneration,
+        BertConfig,
+        BertForTokenClassification,
+        BertModel,
+        GPT2Config,
+        GPT2LMHeadModel,
+        PreTrainedTokenizerFast,
+        T5Config,
+        T5ForConditionalGeneration,
     )  # fmt: skip
 
     words = {w: i for i, w in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "</s>", "river", "bank"])}
     plain = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
     plain.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=plain, pad_token="[PAD]", unk_token="[UNK]", eos_token="</s>", bos_token="</s>")
-    bert = BertConfig(vocab_size=7, hidden_size=8, num_hidden_layers=4, num_attention_heads=2, intermediate_size=8, max_position_embeddings=300)
+    bert = BertConfig(
+        vocab_size=7, hidden_size=8, num_hidden_layers=4, num_attention_heads=2, intermediate_size=8, max_position_embeddings=300
+    )
     ends = {"eos_token_id": 4, "pad_token_id": 0, "decoder_start_token_id": 0}
     small = {"d_model": 8, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
     tiny = {
@@ -225,7 +234,9 @@ def test_every_task_takes_a_model_of_the_hub(tmp_path):
         "gpt2": GPT2LMHeadModel(GPT2Config(vocab_size=7, n_embd=8, n_layer=1, n_head=2, n_positions=64, bos_token_id=4, eos_token_id=4)),
         "t5-small": T5ForConditionalGeneration(T5Config(vocab_size=7, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2, **ends)),
         "facebook/bart-base": BartForConditionalGeneration(
-            BartConfig(vocab_size=7, **small, encoder_ffn_dim=8, decoder_ffn_dim=8, max_position_embeddings=300, **ends, forced_eos_token_id=4)
+            BartConfig(
+                vocab_size=7, **small, encoder_ffn_dim=8, decoder_ffn_dim=8, max_position_embeddings=300, **ends, forced_eos_token_id=4
+            )
         ),
     }
     for name, model in tiny.items():
@@ -236,8 +247,5 @@ def test_every_task_takes_a_model_of_the_hub(tmp_path):
     assert done.stdout.splitlines()[-5:] == ["(2, 8)", "4", "True 1", "True 1", "2 False"], done.stderr[-2000:]
 
 
-def test_the_parameters_name_models_that_are_there_or_say_so():
-    space = {"__name__": "__main__"}
-    exec(cells("open_chapter(", "def states", "def load_encoder", "def there"), space)
-    assert space["there"](space["encoder"]) and space["there"](space["writer"]) and not space["there"]("embedded/nothing")
-    assert assets.model(space["encoder"])
+def test_a_model_that_is_not_there_is_said_to_be_missing(defined):
+    assert defined["there"](defined["encoder"]) and defined["there"](defined["writer"]) and not defined["there"]("embedded/nothing")
