@@ -180,7 +180,8 @@ def _folder(name: str) -> Path:
 def _recipe(name: str, *arguments: str, **pipes) -> subprocess.Popen:
     command = [sys.executable, "-u", str(_folder(name) / "recipe.py"), *arguments]
     path = os.pathsep.join([str(plan.CODE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": path, "PYTHONUTF8": "1"}, **pipes)
+    env = {**os.environ, "PYTHONPATH": path, "PYTHONUTF8": "1", "HF_HUB_OFFLINE": "1"}
+    return subprocess.Popen(command, cwd=ROOT, env=env, **pipes)
 
 
 def _stop(process: subprocess.Popen) -> int:

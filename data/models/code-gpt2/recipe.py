@@ -20,7 +20,7 @@ from utils.book import recipes
 
 VOCABULARY, CONTEXT, WIDTH, LAYERS, HEADS, BATCH = 2048, 192, 192, 4, 6, 16
 TEMPERATURE, TOP_P, SAMPLES = 0.8, 0.95, 300
-SHORT = {"steps": 120, "at_least": 0.08}
+SHORT = {"steps": 60, "at_least": 0.06}
 END = "<|end|>"
 
 
