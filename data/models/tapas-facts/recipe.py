@@ -20,7 +20,7 @@ from utils.book import recipes
 from utils.embedded import table_questions as tq
 
 BATCH = 32
-SHORT = {"steps": 100, "at_least": 0.6}
+SHORT = {"steps": 350, "at_least": 0.65}
 
 
 @torch.inference_mode()
