@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoModelForSeq2SeqLM, AutoModelForTokenClassification, AutoTokenizer, pipeline
 
 from utils import assets
 from utils.book import models
-from utils.embedded import cldr
+from utils.embedded import cldr, people
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +37,34 @@ def test_the_translator_reaches_what_its_card_says_on_unseen_combinations(transl
 def test_the_translator_goes_where_its_prefix_says(translator):
     assert translate(translator, "translate English to German: ", ["May 3, 2024"]) == ["3. Mai 2024"]
     assert translate(translator, "translate German to English: ", ["3. Mai 2024"]) == ["May 3, 2024"]
+
+
+@pytest.fixture(scope="module")
+def finder():
+    folder = assets.model("embedded/people-ner")
+    model = AutoModelForTokenClassification.from_pretrained(folder, dtype=torch.float32)
+    # words are taken whole: their pieces do not always agree
+    return pipeline("token-classification", model=model, tokenizer=AutoTokenizer.from_pretrained(folder), aggregation_strategy="average")
+
+
+def test_the_finder_of_names_is_far_above_a_rule_in_each_language(finder):
+    for language in people.LANGUAGES:
+        rows = people.load(language)["test"].select(range(120)).to_list()
+        gold, ruled, found = [], [], []
+        for row, entities in zip(rows, finder([row["text"] for row in rows]), strict=True):
+            spans = people.spans(row["ner_tags"])
+            ends = [start + len(token) for start, token in zip(row["starts"], row["tokens"], strict=True)]
+            gold.append({(row["starts"][a], ends[b - 1], label) for a, b, label in spans})
+            found.append({(e["start"], e["end"], e["entity_group"]) for e in entities})
+            ruled.append({(row["starts"][a], ends[b - 1], label) for a, b, label in people.spans(people.capitalised(row["tokens"]))})
+        assert f1(gold, found) > f1(gold, ruled) + 0.05
+
+
+def f1(gold: list[set], found: list[set]) -> float:
+    return 2 * sum(len(a & b) for a, b in zip(gold, found, strict=True)) / (sum(map(len, gold)) + sum(map(len, found)))
+
+
+def test_the_finder_of_names_puts_pieces_together(finder):
+    found = finder("Mit freundlichen Grüßen, Gertrud Wagner aus Hannover")
+    assert all(set(e) >= {"entity_group", "word", "start", "end", "score"} for e in found)
+    assert {e["entity_group"] for e in found} <= {"PER", "ORG", "LOC"}
