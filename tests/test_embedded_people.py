@@ -162,3 +162,13 @@ def test_another_process_writes_the_same_sentences_and_another_seed_others():
 def test_an_unknown_language_is_told():
     with pytest.raises(ValueError, match="choose one of de, en, fr, it"):
         people.load("es")
+
+
+def test_every_process_draws_the_same_sentences():
+    """Also with another order of sets, which PYTHONHASHSEED decides."""
+    code = "from utils.embedded import people; print([list(people.load(n, 200)['train']['text']) for n in people.LANGUAGES])"
+    told = [
+        subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, cwd=ROOT).stdout
+        for seed in ("1", "2")
+    ]
+    assert len(told[0]) > 10_000 and told[0] == told[1]

@@ -163,7 +163,8 @@ def environment(target: Target, at_once: int = 1) -> dict[str, str]:
         "JUPYTER_PREFER_ENV_PATH": "1",
         "PYTHONIOENCODING": "utf-8",
     }
-    return env if target.network else {**env, "HF_HUB_OFFLINE": "1"}
+    # without network nothing goes to or comes from the caches in the reader's home, where `datasets` would leave files
+    return env if target.network else {**env, "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(ROOT / "_build" / "cache" / "datasets")}
 
 
 def share(target: Target, at_once: int) -> dict[str, str]:
