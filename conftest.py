@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -10,6 +12,22 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may try the network
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["utils.book.reference"]
+
+
+@pytest.fixture(scope="session")
+def two_processes():
+    """code → what it prints in two processes that order their sets differently; both have to end well and print something."""
+
+    def run(code):
+        told = []
+        for seed in ("1", "2"):
+            env = {**os.environ, "PYTHONHASHSEED": seed}
+            done = subprocess.run([sys.executable, "-c", code], cwd=os.path.dirname(__file__), env=env, capture_output=True, text=True)
+            assert done.returncode == 0 and done.stdout.strip(), done.stderr
+            told.append(done.stdout)
+        return told
+
+    return run
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,11 @@
 """embedded/cldr: the same phrase in two locales, with slices that training never shows."""
 
 import datetime
-import os
 import re
-import subprocess
-import sys
 from collections import Counter
 
 import pytest
 
-from utils import ROOT
 from utils.embedded import cldr
 
 SPLITS = ["train", "validation", "test", *cldr.HELD_OUT]
@@ -114,14 +110,10 @@ def test_the_controls_know_what_they_saw_and_fail_on_new_combinations(german):
     assert cldr.exact(german["test"], cldr.word_by_word(german["train"])) < 0.5
 
 
-def test_another_process_makes_the_same_pairs_and_another_seed_others():
+def test_another_process_makes_the_same_pairs_and_another_seed_others(two_processes):
     code = "from utils.embedded import cldr; import zlib; print(zlib.crc32(repr([d[:] for d in cldr.pairs(size=600).values()]).encode()))"
-    runs = [
-        subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True)
-        for seed in ("1", "2")
-    ]
-    assert runs[0].returncode == 0, runs[0].stderr
-    assert runs[0].stdout == runs[1].stdout
+    first_told, told_again = two_processes(code)
+    assert first_told == told_again
     assert cldr.pairs(size=600, seed=1)["test"][:] != cldr.pairs(size=600)["test"][:]
 
 

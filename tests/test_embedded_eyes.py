@@ -1,14 +1,10 @@
 """embedded/eyes: four classes that colours and single pixels do not tell apart."""
 
-import os
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 
-from utils import ROOT
 from utils.embedded import eyes
 
 
@@ -91,14 +87,10 @@ def test_more_pictures_and_larger_ones(pictures):
     assert (eyes.draw("glaucoma", 5) == eyes.draw(2, 5)).all()
 
 
-def test_another_process_draws_the_same_eyes_and_another_seed_others():
+def test_another_process_draws_the_same_eyes_and_another_seed_others(two_processes):
     code = "from utils.embedded import eyes; import zlib; print(zlib.crc32(eyes.load((3, 2, 2, 2))[0].tobytes()))"
-    runs = [
-        subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True)
-        for seed in ("1", "2")
-    ]
-    assert runs[0].returncode == 0, runs[0].stderr
-    assert runs[0].stdout == runs[1].stdout
+    first_told, told_again = two_processes(code)
+    assert first_told == told_again
     assert (eyes.draw(0, 0, seed=1) != eyes.draw(0, 0)).any()
 
 

@@ -1,14 +1,10 @@
 """embedded/motion: the direction is in the order of the frames, and nowhere else."""
 
-import os
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 
-from utils import ROOT
 from utils.embedded import motion
 
 
@@ -72,16 +68,12 @@ def test_a_single_frame_tells_nothing_and_unordered_frames_no_more_than_the_axis
     assert linear(flow, films) > 0.9
 
 
-def test_another_process_shows_the_same_films_and_another_seed_others():
+def test_another_process_shows_the_same_films_and_another_seed_others(two_processes):
     code = (
         "from utils.embedded import motion; import zlib; print([zlib.crc32(x.tobytes()) for x in motion.load('test', 4, 16, 64, start=5)])"
     )
-    runs = [
-        subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True)
-        for seed in ("1", "2")
-    ]
-    assert runs[0].returncode == 0, runs[0].stderr
-    assert runs[0].stdout == runs[1].stdout
+    first_told, told_again = two_processes(code)
+    assert first_told == told_again
     assert (motion.film("test", 0, seed=1).frames != motion.film("test", 0).frames).any()
 
 

@@ -1,13 +1,9 @@
 """embedded/people: sentences with marked names, split so that neither a pattern nor a name can be memorised."""
 
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 
-from utils import ROOT
 from utils.embedded import people
 
 
@@ -146,16 +142,12 @@ def test_f1_counts_whole_entities():
     assert people.f1([[per, inside, loc]], [[per, 0, loc]], "LOC") == 1.0
 
 
-def test_another_process_writes_the_same_sentences_and_another_seed_others():
+def test_another_process_writes_the_same_sentences_and_another_seed_others(two_processes):
     code = (
         "from utils.embedded import people; import zlib; print(zlib.crc32(repr([d[:] for d in people.load('fr', 400).values()]).encode()))"
     )
-    runs = [
-        subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True)
-        for seed in ("1", "2")
-    ]
-    assert runs[0].returncode == 0, runs[0].stderr
-    assert runs[0].stdout == runs[1].stdout
+    first_told, told_again = two_processes(code)
+    assert first_told == told_again
     assert people.load("fr", 400, seed=1)["test"]["text"] != people.load("fr", 400)["test"]["text"]
 
 
@@ -164,11 +156,9 @@ def test_an_unknown_language_is_told():
         people.load("es")
 
 
-def test_every_process_draws_the_same_sentences():
+def test_every_process_draws_the_same_sentences(two_processes):
     """Also with another order of sets, which PYTHONHASHSEED decides."""
-    code = "from utils.embedded import people; print([list(people.load(n, 200)['train']['text']) for n in people.LANGUAGES])"
-    told = [
-        subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, cwd=ROOT).stdout
-        for seed in ("1", "2")
-    ]
-    assert len(told[0]) > 10_000 and told[0] == told[1]
+    first_told, told_again = two_processes(
+        "from utils.embedded import people; print([list(people.load(n, 200)['train']['text']) for n in people.LANGUAGES])"
+    )
+    assert first_told == told_again

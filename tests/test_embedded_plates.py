@@ -1,15 +1,11 @@
 """embedded/plates: a dish's grams and calories follow from its mask and heights, and both show in the picture."""
 
-import os
-import subprocess
-import sys
 import time
 from collections import Counter
 
 import numpy as np
 import pytest
 
-from utils import ROOT
 from utils.embedded import plates
 
 
@@ -103,17 +99,13 @@ def test_both_sizes_show_the_same_dish():
     )
 
 
-def test_another_process_serves_the_same_dishes_and_another_split_or_seed_others():
+def test_another_process_serves_the_same_dishes_and_another_split_or_seed_others(two_processes):
     code = (
         "from utils.embedded import plates; import zlib; found = plates.load('test', 3, 5);"
         "print([(zlib.crc32(one.image.tobytes()), one.grams) for one in found])"
     )
-    runs = [
-        subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True)
-        for seed in ("1", "2")
-    ]
-    assert runs[0].returncode == 0, runs[0].stderr
-    assert runs[0].stdout == runs[1].stdout
+    first_told, told_again = two_processes(code)
+    assert first_told == told_again
     first = plates.dish("test", 0)
     assert plates.dish("test", 0, seed=1).grams != first.grams and plates.dish("train", 0).grams != first.grams
     assert (plates._sheet("train", "peas")[0] != plates._sheet("test", "peas")[0]).any()

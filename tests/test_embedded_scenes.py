@@ -1,16 +1,12 @@
 """embedded/scenes: the boxes, masks, captions and answers of a scene say what its picture shows, and nothing more is given away."""
 
-import os
 import re
-import subprocess
-import sys
 import time
 from collections import Counter
 
 import numpy as np
 import pytest
 
-from utils import ROOT
 from utils.embedded import digits, scenes, textures
 
 
@@ -166,17 +162,13 @@ def test_crops_show_the_digit_that_they_name():
     assert (near < 120).mean() > 0.95
 
 
-def test_another_process_draws_the_same_scenes_and_another_seed_others():
+def test_another_process_draws_the_same_scenes_and_another_seed_others(two_processes):
     code = (
         "from utils.embedded import scenes; import zlib; s = scenes.load('test', 5, start=7, size=96);"
         "print(zlib.crc32(scenes.stack(s).tobytes() + repr(scenes.questions(s)).encode()), [x.caption for x in s])"
     )
-    runs = [
-        subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True)
-        for seed in ("1", "2")
-    ]
-    assert runs[0].returncode == 0, runs[0].stderr
-    assert runs[0].stdout == runs[1].stdout
+    first_told, told_again = two_processes(code)
+    assert first_told == told_again
     first = scenes.stack(scenes.load("test", 3))
     assert (scenes.scene("test", 2).image == first[2]).all()
     assert (scenes.stack(scenes.load("test", 3, seed=1)) != first).any() and (scenes.stack(scenes.load("train", 3)) != first).any()
