@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import torch
 
-from utils import ROOT, exercises
+from utils import ROOT, exercises, own_files
 
 NOTEBOOK = ROOT / "chapters" / "02_hugging_face_ecosystem.ipynb"
 CELLS = [cell.source for cell in nbformat.read(NOTEBOOK, 4).cells if cell.cell_type == "code"]
@@ -84,11 +84,11 @@ def defined(*names, **space):
 def test_a_text_is_cut_into_a_part_to_learn_from_and_one_held_out(tmp_path):
     lines = [f"line {i} of a text that is long enough to be cut" for i in range(600)]
     (tmp_path / "mine.txt").write_text("\n\n".join(lines), encoding="utf-8")
-    train, held_out = defined("own_text", Path=Path)["own_text"](str(tmp_path / "mine.txt"))
+    train, held_out = defined("own_text", Path=Path, own_files=own_files)["own_text"](str(tmp_path / "mine.txt"))
     assert train + held_out == lines and len(train) == 540
 
 
-UNUSABLE = [(None, "There is no text file"), (b"short", "needs at least"), (b"\xff\xfe" * 9000, "not UTF-8")]
+UNUSABLE = [(None, "There is no file"), (b"short", "needs at least"), (b"\xff\xfe" * 9000, "not UTF-8")]
 
 
 @pytest.mark.parametrize(("content", "says"), UNUSABLE)
@@ -96,7 +96,7 @@ def test_a_text_that_cannot_be_used_is_refused_in_a_sentence(tmp_path, content, 
     if content is not None:
         (tmp_path / "mine.txt").write_bytes(content)
     with pytest.raises((ValueError, FileNotFoundError), match=says):
-        defined("own_text", Path=Path)["own_text"](str(tmp_path / "mine.txt"))
+        defined("own_text", Path=Path, own_files=own_files)["own_text"](str(tmp_path / "mine.txt"))
 
 
 def test_buckets_hold_every_row_once():

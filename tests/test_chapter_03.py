@@ -9,7 +9,7 @@ import nbformat
 import pytest
 import torch
 
-from utils import ROOT, exercises
+from utils import ROOT, exercises, own_files
 
 NOTEBOOK = ROOT / "chapters" / "03_transformer_in_pytorch.ipynb"
 
@@ -17,9 +17,9 @@ NOTEBOOK = ROOT / "chapters" / "03_transformer_in_pytorch.ipynb"
 @pytest.fixture(scope="module")
 def readers():
     """The chapter's own readers of files, by name."""
-    space = {"gzip": gzip, "Path": Path, "ROOT": ROOT}
+    space = {"gzip": gzip, "Path": Path, "own_files": own_files}
     for cell in nbformat.read(NOTEBOOK, 4).cells:
-        if cell.cell_type == "code" and any(f"def {name}(" in cell.source for name in ("find", "read_text", "own_text", "own_pairs")):
+        if cell.cell_type == "code" and any(f"def {name}(" in cell.source for name in ("read_text", "own_text", "own_pairs")):
             functions = [node for node in ast.parse(cell.source).body if isinstance(node, ast.FunctionDef)]
             exec(compile(ast.Module(functions, []), "chapter 3", "exec"), space)
     return space

@@ -139,4 +139,4 @@ def test_a_file_without_labels_is_refused_in_a_sentence(tmp_path):
     tiny(name, snapshot_of(name, tmp_path))
     headings = ("Now the grid", "## 4.6 Your own texts", "## Quiz")
     done = run(tmp_path, headings, "", checkpoint=name, text_file=own_file(tmp_path, bad=True), **SHORT)
-    assert "TextsError: mine.csv has no column 'label': it has 'text', 'class'; the header has to name text and label." in done.stderr
+    assert "OwnFileError: mine.csv has no column 'label': it has 'text', 'class'; the header has to name text and label." in done.stderr

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.test_hub import offline, snapshot_of
-from utils import ROOT, exercises, own_texts
+from utils import ROOT, exercises, own_files, own_texts
 
 NOTEBOOK = ROOT / "chapters" / "06_language_tasks.ipynb"
 
@@ -151,7 +151,7 @@ def test_long_texts_come_with_the_names_of_their_folders(tmp_path):
 @pytest.mark.parametrize(
     "make, sentence",
     [
-        (lambda path: None, "does not exist"),
+        (lambda path: None, "There is no folder"),
         (lambda path: path.write_text("a film"), "is a file"),
         (lambda path: reviews(path, classes=("pos",)), "has 1 sub-folders"),
         (lambda path: reviews(path, texts=3), "The class 'neg' has 3 texts; at least 10"),
@@ -160,7 +160,7 @@ def test_long_texts_come_with_the_names_of_their_folders(tmp_path):
 )
 def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path, make, sentence):
     make(tmp_path / "mine")
-    with pytest.raises(own_texts.TextsError, match=sentence):
+    with pytest.raises(own_files.OwnFileError, match=sentence):
         own_texts.folders(str(tmp_path / "mine"))
 
 

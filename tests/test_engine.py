@@ -333,8 +333,9 @@ def test_chapters_are_chosen_by_number_range_and_part_of_the_name(broken, monkey
 
 
 def test_parameters_are_typed_as_yaml():
-    given = ["seed=3", "rate=1e-3", "sizes=[1, 2]", "name=a=b", "on=true", "day=2020-01-01"]
-    assert plan.assignments(given) == {"seed": 3, "rate": 0.001, "sizes": [1, 2], "name": "a=b", "on": True, "day": "2020-01-01"}
+    given = ["seed=3", "rate=1e-3", "sizes=[1, 2]", "name=a=b", "on=true", "day=2020-01-01", "prompt=ROMEO:", "of={a: 1}"]
+    texts = {"name": "a=b", "day": "2020-01-01", "prompt": "ROMEO:"}
+    assert plan.assignments(given) == {"seed": 3, "rate": 0.001, "sizes": [1, 2], "on": True, "of": {"a": 1}} | texts
 
 
 def test_the_targets_parameters_come_first_then_those_of_the_command(monkeypatch):

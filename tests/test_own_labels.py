@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from utils import own_labels
-from utils.own_labels import TextsError
+from utils.own_files import OwnFileError
 
 
 def write(path: Path, rows, header=("text", "label"), encoding="utf-8", **how) -> Path:
@@ -72,21 +72,21 @@ REFUSED = [
 
 @pytest.mark.parametrize("rows, how, sentence", REFUSED)
 def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path, rows, how, sentence):
-    with pytest.raises(TextsError) as refused:
+    with pytest.raises(OwnFileError) as refused:
         own_labels.load(write(tmp_path / "mine.csv", rows, **how))
     assert sentence in str(refused.value) and "\n" not in str(refused.value)
 
 
 def test_files_that_are_none_are_refused_in_a_sentence(tmp_path):
-    with pytest.raises(TextsError, match="There is no file 'gone.csv'"):
+    with pytest.raises(OwnFileError, match="There is no file 'gone.csv'"):
         own_labels.load("gone.csv")
-    with pytest.raises(TextsError, match="is a folder"):
+    with pytest.raises(OwnFileError, match="is a folder"):
         own_labels.load(tmp_path)
     (tmp_path / "empty.csv").write_text("")
-    with pytest.raises(TextsError, match="empty.csv is empty"):
+    with pytest.raises(OwnFileError, match="empty.csv is empty"):
         own_labels.load(tmp_path / "empty.csv")
     (tmp_path / "broken.csv").write_text("text,label\na,b\nc,d,e\n")
-    with pytest.raises(TextsError, match="broken.csv is not a CSV file .*quotation marks"):
+    with pytest.raises(OwnFileError, match="broken.csv is not a CSV file .*quotation marks"):
         own_labels.load(tmp_path / "broken.csv")
 
 

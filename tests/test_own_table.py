@@ -13,6 +13,7 @@ import pytest
 from utils import own_records, own_table
 from utils.book import pages
 from utils.embedded.tables import MISSING, TableError
+from utils.own_files import OwnFileError
 
 EDUCATION = {"HS-grad": 9, "Some-college": 10, "Bachelors": 13, "Masters": 14}
 
@@ -126,7 +127,7 @@ def test_any_csv_with_a_header_is_read(tmp_path, task, target, how):
 
 def test_a_relative_path_is_found_in_the_books_folder(tmp_path, monkeypatch):
     write(tmp_path, frame())
-    monkeypatch.setattr(own_table, "ROOT", tmp_path)
+    monkeypatch.setattr(own_table.own_files, "ROOT", tmp_path)
     assert len(own_table.load("mine.csv", "regression", "price")) == 120
 
 
@@ -163,7 +164,7 @@ def test_a_million_rows_are_sampled_and_that_is_announced(tmp_path):
 
 
 def refusal(data, task="classification", target="good"):
-    with pytest.raises(TableError) as caught:
+    with pytest.raises((TableError, OwnFileError)) as caught:
         own_table.load(str(data), task, target)
     sentence = str(caught.value)
     assert "\n" not in sentence and sentence.endswith((".", "?")) and len(sentence) < 400

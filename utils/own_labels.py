@@ -1,6 +1,6 @@
 """A reader's own labelled texts, from a CSV file with the columns text and label. Imported by chapters.
 
-What cannot be used is refused with a `TextsError`: one sentence that says what was wrong and what to do. What is decided
+What cannot be used is refused with an `OwnFileError`: one sentence that says what was wrong and what to do. What is decided
 without asking (empty rows, texts that come twice, labels with hardly any texts) stands in the notes.
 """
 
@@ -13,16 +13,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from utils import ROOT
+from utils import own_files
+from utils.own_files import OwnFileError
 
 FEWEST_OF_A_CLASS = 8  # so that training and test both have some
 MOST_CLASSES = 200
 MOST_ROWS = 3000  # of a longer file so many are drawn
 TEST_SHARE = 0.3
-
-
-class TextsError(ValueError):
-    """The file cannot be used; the message says why and what to do."""
 
 
 @dataclass
@@ -41,11 +38,11 @@ def load(path: str | Path, most_rows: int = MOST_ROWS, seed: int = 0) -> Texts:
 
     The file is UTF-8, has a header, and among its columns are `text` and `label`. A relative path is looked for where the
     notebook runs, then in the book's folder. most_rows: of a longer file so many rows are drawn. seed: of draw and division.
-    Raises TextsError in one sentence.
+    Raises OwnFileError in one sentence.
     """
     from sklearn.model_selection import train_test_split
 
-    path = _find(path)
+    path = own_files.find(path, "file", "the path of a CSV file with the columns text and label")
     frame, notes = _clean(_read(path), path.name)
     frame = _frequent(frame, path.name, notes)
     if len(frame) > most_rows:
@@ -61,16 +58,6 @@ def load(path: str | Path, most_rows: int = MOST_ROWS, seed: int = 0) -> Texts:
     return Texts(path.stem, classes, divided, {part: numbers[rows] for part, rows in parts.items()}, notes)
 
 
-def _find(path: str | Path) -> Path:
-    given = Path(path).expanduser()
-    found = next((p for p in (given, ROOT / given) if p.exists()), None)
-    if found is None:
-        raise TextsError(f"There is no file {given.name!r} here or in the book's folder; give the path of a CSV file.")
-    if found.is_dir():
-        raise TextsError(f"{given.name!r} is a folder; give the path of a CSV file with the columns text and label.")
-    return found
-
-
 def _read(path: Path) -> pd.DataFrame:
     try:
         with open(path, encoding="utf-8-sig") as file:
@@ -78,18 +65,18 @@ def _read(path: Path) -> pd.DataFrame:
         separator = max(",;\t", key=header.count)  # spreadsheets of some countries write semicolons
         frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", sep=separator)
     except UnicodeDecodeError:
-        raise TextsError(f"{path.name} is not UTF-8; save it as “CSV UTF-8” in your spreadsheet.") from None
+        raise OwnFileError(f"{path.name} is not UTF-8; save it as “CSV UTF-8” in your spreadsheet.") from None
     except pd.errors.EmptyDataError:
-        raise TextsError(f"{path.name} is empty; it needs a header with text and label, and one text a row.") from None
+        raise OwnFileError(f"{path.name} is empty; it needs a header with text and label, and one text a row.") from None
     except (pd.errors.ParserError, ValueError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
-        raise TextsError(f"{path.name} is not a CSV file ({reason}); put quotation marks around texts that hold commas.") from None
+        raise OwnFileError(f"{path.name} is not a CSV file ({reason}); put quotation marks around texts that hold commas.") from None
     frame.columns = [str(c).strip().casefold() for c in frame.columns]
     for column in ("text", "label"):
         if column not in frame.columns:
             near = difflib.get_close_matches(column, frame.columns, 1)
             hint = f"rename {near[0]!r}" if near else "it has " + ", ".join(map(repr, list(frame.columns)[:6]))
-            raise TextsError(f"{path.name} has no column {column!r}: {hint}; the header has to name text and label.")
+            raise OwnFileError(f"{path.name} has no column {column!r}: {hint}; the header has to name text and label.")
     return frame[["text", "label"]]
 
 
@@ -108,9 +95,9 @@ def _clean(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[str]]:
     if len(once) < len(full):
         notes.append(f"{len(full) - len(once):,} rows repeat a text; each was taken once, so that no test text is a training text")
     if len(once) == 0:
-        raise TextsError(f"{name} holds no row with a text and a label; each row needs both.")
+        raise OwnFileError(f"{name} holds no row with a text and a label; each row needs both.")
     if once["label"].nunique() > max(MOST_CLASSES, len(once) // 2):
-        raise TextsError(
+        raise OwnFileError(
             f"{name} has {once['label'].nunique():,} different labels in {len(once):,} rows; "
             "a label has to come often: are text and label swapped?"
         )
@@ -122,12 +109,12 @@ def _frequent(frame: pd.DataFrame, name: str, notes: list[str]) -> pd.DataFrame:
     counts = frame["label"].value_counts()
     rare = counts[counts < FEWEST_OF_A_CLASS].index
     if len(counts) - len(rare) < 2:
-        raise TextsError(
+        raise OwnFileError(
             f"{name} has {len(counts) - len(rare)} label{'s' * (len(counts) - len(rare) != 1)} with {FEWEST_OF_A_CLASS} texts or more; "
             "two are needed to tell them apart."
         )
     if len(counts) - len(rare) > MOST_CLASSES:
-        raise TextsError(f"{name} has {len(counts) - len(rare)} labels, more than {MOST_CLASSES}; join some, or keep the frequent ones.")
+        raise OwnFileError(f"{name} has {len(counts) - len(rare)} labels, more than {MOST_CLASSES}; join some, or keep the frequent ones.")
     if len(rare):
         notes.append(f"{len(rare)} labels with fewer than {FEWEST_OF_A_CLASS} texts were left out")
     return frame[~frame["label"].isin(rare)]

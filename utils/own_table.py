@@ -1,6 +1,6 @@
 """A reader's own table as a `Table`: from a CSV file, or from UCI Adult or Ames Housing as published. Imported by chapters.
 
-What cannot be used is refused with a `TableError`: one sentence that names the column and says what to do. What is
+What cannot be used is refused with an `OwnFileError`: one sentence that names the column and says what to do. What is
 decided without asking (a column left out, rows drawn at random) stands in the table's notes.
 """
 
@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from utils import ROOT, own_records
+from utils import own_files, own_records
 from utils.embedded import tables
 from utils.embedded.tables import MISSING, Table, TableError
+from utils.own_files import OwnFileError
 
 MOST_ROWS = 50_000  # of a reader's table; of a longer one so many are drawn
 FEWEST_ROWS = 50  # for five folds
@@ -39,7 +40,7 @@ def load(data: str, task: str, target: str = "", most_rows: int = MOST_ROWS) -> 
     """The table that `data` names: "embedded/…", a CSV file with a header, `adult.data`, Ames' `housing.csv`, or a folder with one.
 
     task: "classification" or "regression". target: the column to predict; not needed where the table is a known one.
-    A relative path is looked for where the notebook runs, then in the book's folder. Raises TableError in one sentence.
+    A relative path is looked for where the notebook runs, then in the book's folder. Raises OwnFileError in one sentence.
     """
     if data.startswith("embedded/"):
         table = tables.load(data)
@@ -71,7 +72,9 @@ def keep_results(name: str, data: str, table: Table, scores: dict, seconds: dict
         table.name,
         about=f"{table.origin}: {len(table):,} rows, {table.features.shape[1]} columns{test}; {splits} trainings of each model",
         command=f"python -m utils.book run 12 --timeout 3600 -p {table.task}_data={Path(data).name} -p keep={name}",
-        models={m: {**{c: frame[c].tolist() for c in frame}, "seconds": round(seconds[m], 2)} for m, frame in scores.items() if m in seconds},
+        models={
+            m: {**{c: frame[c].tolist() for c in frame}, "seconds": round(seconds[m], 2)} for m, frame in scores.items() if m in seconds
+        },
         **more,
     )
 
@@ -81,10 +84,7 @@ def keep_results(name: str, data: str, table: Table, scores: dict, seconds: dict
 
 def _find(data: str) -> Path:
     """The file that is meant; in a folder it is adult.data, housing.csv or the only CSV file."""
-    given = Path(data).expanduser()
-    path = next((p for p in (given, ROOT / given) if p.exists()), None)
-    if path is None:
-        raise TableError(f"There is no file or folder {data!r}; give the path of a CSV file, or the name of an embedded table.")
+    path = own_files.find(data, "file or folder", "the path of a CSV file, or the name of an embedded table")
     if path.is_file():
         return path
     for name in ("adult.data", "housing.csv"):
@@ -93,7 +93,7 @@ def _find(data: str) -> Path:
     found = sorted(path.glob("*.csv"))
     if len(found) != 1:
         there = ", ".join(p.name for p in found[:5]) or "none"
-        raise TableError(f"The folder {data!r} should hold one CSV file, and there are {len(found)} ({there}); give the file itself.")
+        raise OwnFileError(f"The folder {data!r} should hold one CSV file, and there are {len(found)} ({there}); give the file itself.")
     return found[0]
 
 
@@ -102,24 +102,24 @@ def _first_line(path: Path) -> str:
     with open(path, "rb") as file:
         start = file.read(1 << 16)
     if not start.strip():
-        raise TableError(f"The file {path.name!r} is empty; give a CSV file with a header and rows.")
+        raise OwnFileError(f"The file {path.name!r} is empty; give a CSV file with a header and rows.")
     try:
         text = start.decode("utf-8-sig") if len(start) < 1 << 16 else start.rpartition(b"\n")[0].decode("utf-8-sig")
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise TableError(f"The file {path.name!r} is not text in UTF-8; save the table as CSV (UTF-8).")
+        raise OwnFileError(f"The file {path.name!r} is not text in UTF-8; save the table as CSV (UTF-8).")
     return next(line for line in text.splitlines() if line.strip())
 
 
 def _layout(path: Path, first: str) -> dict:
-    """How to read a CSV file with a header: its separator; TableError for a header that is none or names a column twice."""
+    """How to read a CSV file with a header: its separator; OwnFileError for a header that is none or names a column twice."""
     separator = max(",;\t", key=first.count)
     names = [name.strip() for name in next(csv.reader([first], delimiter=separator))]
     if all(_is_number(name) or not name for name in names):
-        raise TableError(f"The file {path.name!r} has no header: its first line holds numbers only; write the columns' names above it.")
+        raise OwnFileError(f"The file {path.name!r} has no header: its first line holds numbers only; write the columns' names above it.")
     if twice := [name for name in dict.fromkeys(names) if name and names.count(name) > 1]:
-        raise TableError(f"The column {twice[0]!r} stands twice in the header of {path.name!r}; rename or remove one of them.")
+        raise OwnFileError(f"The column {twice[0]!r} stands twice in the header of {path.name!r}; rename or remove one of them.")
     return {"sep": separator, "header": 0}
 
 
@@ -128,7 +128,7 @@ def _read(path: Path, most_rows: int, seed: int = 0, **layout) -> tuple[pd.DataF
     with open(path, "rb") as file:
         rows = sum(1 for line in file if line.strip()) - (layout["header"] == 0)
     if rows < 1:
-        raise TableError(f"The file {path.name!r} has a header, but no rows.")
+        raise OwnFileError(f"The file {path.name!r} has a header, but no rows.")
     if rows > most_rows:
         kept = set(np.random.default_rng(seed).choice(rows, most_rows, replace=False).tolist())
         shift = layout["header"] == 0
@@ -140,7 +140,7 @@ def _read(path: Path, most_rows: int, seed: int = 0, **layout) -> tuple[pd.DataF
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
         where = re.search(r"line (\d+)", str(error))
         line = f" at line {where[1]}" if where else ""
-        raise TableError(f"The file {path.name!r} cannot be read{line}: it has more cells than columns.") from None
+        raise OwnFileError(f"The file {path.name!r} cannot be read{line}: it has more cells than columns.") from None
     frame.columns = [str(name).strip() for name in frame.columns]
     return frame.apply(lambda column: column.str.strip()), rows
 
@@ -162,9 +162,9 @@ def _is_adult(first: str) -> bool:
 
 def _adult(path: Path, task: str, most_rows: int) -> Table:
     if task != "classification":
-        raise TableError(f"UCI Adult ({path.name}) is for classification; give it as classification_data.")
+        raise OwnFileError(f"UCI Adult ({path.name}) is for classification; give it as classification_data.")
     if path.name == "adult.test":
-        raise TableError("adult.test is the part to test on; give adult.data, or the folder that holds both.")
+        raise OwnFileError("adult.test is the part to test on; give adult.data, or the folder that holds both.")
     frame, rows = _adult_part(path, most_rows)
     table = _table("adult", frame, task, "income", "UCI Adult (Becker and Kohavi, 1996), CC BY 4.0")
     beside = path.with_name("adult.test")
@@ -184,7 +184,7 @@ def _adult_part(path: Path, most_rows: int) -> tuple[pd.DataFrame, int]:
         frame, rows = frame.iloc[1:].reset_index(drop=True), rows - 1
     frame["income"] = frame["income"].str.rstrip(".")
     if wrong := set(frame["income"].dropna()) - _ADULT_LABELS:
-        raise TableError(f"The column 'income' of {path.name} holds {sorted(wrong)[0]!r}; UCI Adult has only <=50K and >50K there.")
+        raise OwnFileError(f"The column 'income' of {path.name} holds {sorted(wrong)[0]!r}; UCI Adult has only <=50K and >50K there.")
     return frame, rows
 
 
@@ -230,7 +230,7 @@ def _table(name, frame, task, target, origin, codes=()) -> Table:
     numbers, categories = ([c for c in kind if c in features] for kind in (numbers, categories))
     features = features[[*numbers, *categories]]
     if not (numbers or categories):
-        raise TableError(f"No column besides the target {answers.name!r} can be used as a feature.")
+        raise OwnFileError(f"No column besides the target {answers.name!r} can be used as a feature.")
     empty = int(sum(features[c].isna().sum() for c in numbers) + sum((features[c] == MISSING).sum() for c in categories))
     if empty:
         notes.append(f"{empty:,} cells are empty: a category “{MISSING}”; for numbers the training rows' median, and a column of marks.")
@@ -240,32 +240,34 @@ def _table(name, frame, task, target, origin, codes=()) -> Table:
 def _target(frame: pd.DataFrame, task: str, target: str) -> tuple[pd.DataFrame, pd.Series, list[str]]:
     """The rows whose target is known, the target, and a note about rows without."""
     if not target:
-        raise TableError(f"Say which column is to be predicted, with -p {task}_target=NAME; there are: {', '.join(map(str, frame))}.")
+        raise OwnFileError(f"Say which column is to be predicted, with -p {task}_target=NAME; there are: {', '.join(map(str, frame))}.")
     if target not in frame:
         near = difflib.get_close_matches(target, list(frame), 1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(map(str, frame))}."
-        raise TableError(f"There is no column {target!r} to predict; {hint}")
+        raise OwnFileError(f"There is no column {target!r} to predict; {hint}")
     known, notes = frame[target].notna(), []
     if not known.all():
         notes.append(f"{int((~known).sum()):,} rows without {target!r} are left out.")
     frame = frame[known].reset_index(drop=True)
     if len(frame) < FEWEST_ROWS:
-        raise TableError(f"There are {len(frame)} rows with a target; at least {FEWEST_ROWS} are needed for training and testing.")
+        raise OwnFileError(f"There are {len(frame)} rows with a target; at least {FEWEST_ROWS} are needed for training and testing.")
     answers = frame[target]
     if task == "regression":
         if _share_of_numbers(answers) <= 0.5:
-            raise TableError(f"The target {target!r} holds text such as {answers[0]!r}, and a regression needs numbers; is it a classification?")
+            raise OwnFileError(
+                f"The target {target!r} holds text such as {answers[0]!r}, and a regression needs numbers; is it a classification?"
+            )
         answers = _number(answers, target)
     counts = answers.value_counts()
     if len(counts) == 1:
         only = str(counts.index[0])
-        raise TableError(f"The target {target!r} has the one value {only!r} in every row, so there is nothing to learn.")
+        raise OwnFileError(f"The target {target!r} has the one value {only!r} in every row, so there is nothing to learn.")
     if task == "classification":
         if len(counts) > MOST_CLASSES:
             many = f"{len(counts):,} classes, and {MOST_CLASSES} at most can be told apart"
-            raise TableError(f"The target {target!r} has {many}; is it a regression?")
+            raise OwnFileError(f"The target {target!r} has {many}; is it a regression?")
         if counts.min() < FEWEST_OF_A_CLASS:
-            raise TableError(
+            raise OwnFileError(
                 f"The class {counts.index[-1]!r} of {target!r} has {counts.min()} rows; {FEWEST_OF_A_CLASS} are needed to be in every fold: "
                 "merge it with another or remove its rows."
             )
@@ -306,11 +308,11 @@ def _repetitions(features: pd.DataFrame, order: list[str]):
 
 
 def _number(cells: pd.Series, column: str) -> pd.Series:
-    """Text as floats; TableError that names the column and the first cell that is no number."""
+    """Text as floats; OwnFileError that names the column and the first cell that is no number."""
     numbers = pd.to_numeric(cells, errors="coerce").astype(float)
     wrong = cells[(cells.notna() & numbers.isna()) | np.isinf(numbers)]
     if len(wrong):
-        raise TableError(
+        raise OwnFileError(
             f"The column {column!r} holds numbers, but text in {len(wrong):,} of {len(cells):,} rows, such as {wrong.iloc[0]!r} "
             f"in row {wrong.index[0] + 1}: correct these cells or empty them."
         )
@@ -320,7 +322,7 @@ def _number(cells: pd.Series, column: str) -> pd.Series:
 def _category(cells: pd.Series, column: str) -> pd.Series:
     distinct, most = cells.nunique(), min(200, max(50, len(cells) // 20))
     if distinct > most:
-        raise TableError(
+        raise OwnFileError(
             f"The column {column!r} is neither numbers nor categories: {distinct:,} different texts in {len(cells):,} rows, such as "
             f"{cells.dropna().iloc[0][:40]!r}; remove it, or turn it (a date, an address, free text) into numbers or fewer categories."
         )

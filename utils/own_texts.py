@@ -1,7 +1,7 @@
 """A reader's own long texts: a folder with a sub-folder of text files for each class. Imported by chapters.
 
 The layout is that of the polarity review set (Pang and Lee, 2004) and of many others: `pos/one.txt`, `neg/two.txt`.
-What cannot be used is refused with a `TextsError`: one sentence that names the folder or file and says what to do.
+What cannot be used is refused with an `OwnFileError`: one sentence that names the folder or file and says what to do.
 """
 
 from __future__ import annotations
@@ -10,13 +10,10 @@ import random
 from pathlib import Path
 from typing import NamedTuple
 
-from utils import ROOT
+from utils import own_files
+from utils.own_files import OwnFileError
 
 FEWEST = 10  # texts of a class, so that some can be held out
-
-
-class TextsError(ValueError):
-    """The folder cannot be used; the message says why and what to do."""
 
 
 class Labelled(NamedTuple):
@@ -30,21 +27,17 @@ def folders(folder: str, most: int = 2000, seed: int = 0) -> Labelled:
     """Texts and labels from the sub-folders of `folder`, in an order drawn by `seed`; of more than `most`, so many are drawn.
 
     Files are UTF-8, or else Latin-1, as older sets are; hidden files and other file types than .txt are left out, and empty
-    files too. A relative path is looked for where the notebook runs, then in the book's folder. Raises TextsError.
+    files too. A relative path is looked for where the notebook runs, then in the book's folder. Raises OwnFileError.
     """
-    given = Path(folder).expanduser()
-    path = next((p for p in (given, ROOT / given) if p.is_dir()), None)
-    if path is None:
-        what = "is a file" if given.is_file() else "does not exist"
-        raise TextsError(f"{folder!r} {what}; give the folder that holds one sub-folder of .txt files for each class.")
+    path = own_files.find(folder, "folder", "the folder that holds one sub-folder of .txt files for each class")
     classes = sorted(p.name for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
     if len(classes) < 2:
-        raise TextsError(f"The folder {path.name!r} has {len(classes)} sub-folders; give one for each class, such as pos and neg.")
+        raise OwnFileError(f"The folder {path.name!r} has {len(classes)} sub-folders; give one for each class, such as pos and neg.")
     found = []
     for label, name in enumerate(classes):
         texts = [text for file in sorted((path / name).glob("*.txt")) if not file.name.startswith(".") and (text := _read(file).strip())]
         if len(texts) < FEWEST:
-            raise TextsError(f"The class {name!r} has {len(texts)} texts; at least {FEWEST} .txt files are needed in its folder.")
+            raise OwnFileError(f"The class {name!r} has {len(texts)} texts; at least {FEWEST} .txt files are needed in its folder.")
         found += [(text, label) for text in texts]
     random.Random(seed).shuffle(found)
     return Labelled(found[:most], classes)
@@ -53,7 +46,7 @@ def folders(folder: str, most: int = 2000, seed: int = 0) -> Labelled:
 def _read(file: Path) -> str:
     data = file.read_bytes()
     if b"\0" in data:
-        raise TextsError(f"{file.name} is no text file; take it out of the folder, or save it as UTF-8.")
+        raise OwnFileError(f"{file.name} is no text file; take it out of the folder, or save it as UTF-8.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:

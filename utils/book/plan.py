@@ -150,7 +150,9 @@ def _near(name: str, known) -> str:
 
 
 def _plain(value, text: str):
-    """What JSON and a notebook can hold: dates stay text, and numbers like 1e-3, which YAML reads as text, become numbers."""
+    """What JSON and a notebook can hold: dates and "ROMEO:" stay text; 1e-3, which YAML reads as text, becomes a number."""
+    if isinstance(value, dict) and not text.lstrip().startswith("{"):
+        return text
     if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
         return float(value)
     try:
