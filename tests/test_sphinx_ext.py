@@ -250,6 +250,8 @@ def book(tmp_path, monkeypatch):
     toc = "```{toctree}\nother\n/chapters/01_first\n```"
     (tmp_path / "pages" / "index.md").write_text(f"# Book\n\n<!-- book:cards -->\n\n{toc}\n", encoding="utf-8")
     (tmp_path / "pages" / "other.md").write_text("# Other\n", encoding="utf-8")
+    (tmp_path / "pages" / "_static").mkdir()
+    (tmp_path / "pages" / "_static" / "book.css").write_text("p { margin: 0 }", encoding="utf-8")
 
     def build():
         from sphinx.application import Sphinx
@@ -261,6 +263,7 @@ def book(tmp_path, monkeypatch):
             "master_doc": "pages/index",
             "nb_execution_mode": "off",
             "html_theme": "basic",
+            "html_static_path": ["pages/_static"],
         }
         settings |= {"exclude_patterns": ["_build", "out", "jupyter_execute"], "mathjax_path": "x.js"}
         with docutils_namespace():
@@ -313,6 +316,13 @@ def test_a_changed_title_reaches_every_page(book):
     source.write_text(source.read_text(encoding="utf-8").replace("First steps", "Second steps"), encoding="utf-8")
     book()
     assert other.stat().st_mtime_ns > before, "side bars name all chapters"
+
+
+def test_a_changed_style_sheet_reaches_the_site(book):
+    book()
+    (book.root / "pages" / "_static" / "book.css").write_text("p { margin: 1px }", encoding="utf-8")
+    assert book() == [], "no page has to be read again"
+    assert (book.root / "out" / "_static" / "book.css").read_text(encoding="utf-8") == "p { margin: 1px }"
 
 
 # ---------------------------------------------------------------- what a page must not do

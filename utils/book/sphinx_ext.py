@@ -37,7 +37,8 @@ class PageError(SphinxError):
 
 
 def setup(app) -> dict:
-    """Register with Sphinx."""
+    """Register with Sphinx. The style sheet counts as a setting: Sphinx copies it only when a page is written."""
+    app.add_config_value("book_static", _static(Path(app.srcdir) / "pages" / "_static"), "html")
     app.connect("builder-inited", settle)
     app.connect("env-get-outdated", outdated)
     app.connect("source-read", replace)
@@ -49,6 +50,14 @@ def setup(app) -> dict:
     app.connect("env-updated", navigation)
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _static(folder: Path) -> str:
+    """A hash of the files that every page uses."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
 
 
 # ---------------------------------------------------------------- before reading
