@@ -1,14 +1,21 @@
-"""The small models for text: loaded offline as chapters load them, they do what their cards say, measured on a small part."""
+"""The small models: loaded offline as chapters load them, they do what their cards say, measured on a small part."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from transformers import AutoModelForSeq2SeqLM, AutoModelForTokenClassification, AutoTokenizer, pipeline
+from transformers import (
+    AutoImageProcessor,
+    AutoModelForImageClassification,
+    AutoModelForSeq2SeqLM,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    pipeline,
+)
 
 from utils import assets
-from utils.book import models
-from utils.embedded import cldr, people
+from utils.book import models, recipes
+from utils.embedded import cldr, people, scenes
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +75,17 @@ def test_the_finder_of_names_puts_pieces_together(finder):
     found = finder("Mit freundlichen Grüßen, Gertrud Wagner aus Hannover")
     assert all(set(e) >= {"entity_group", "word", "start", "end", "score"} for e in found)
     assert {e["entity_group"] for e in found} <= {"PER", "ORG", "LOC"}
+
+
+@pytest.mark.parametrize("name", ["digits-cnn"])
+def test_readers_of_digits_reach_what_their_cards_say_through_their_own_processor(name):
+    folder = assets.model(f"embedded/{name}")
+    processor = AutoImageProcessor.from_pretrained(folder)
+    model = AutoModelForImageClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    images, labels, _ = scenes.crops("test", 400, 32)
+    given = processor(list(images), return_tensors="pt").pixel_values
+    assert torch.allclose(given, recipes.pixels(torch.from_numpy(images)), atol=1e-5)  # what the recipe trained with
+    with torch.inference_mode():
+        found = model(given).logits.argmax(-1).numpy()
+    assert (found == labels).mean() == pytest.approx(models.read(name).value, abs=0.03)
+    assert model.config.id2label == {k: str(k) for k in range(10)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 import sys
@@ -128,8 +129,47 @@ def fit(model, loss: Callable, steps: int, optimisers: list, every: int = 100, t
             losses = []
 
 
+def pixels(images):
+    """Pictures as the models of this repository take them: (n, height, width, 3) uint8 → (n, 3, height, width) from -1 to 1.
+
+    What an image processor does with the default mean and deviation of ViT, 0.5, for many pictures at once.
+    """
+    return images.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def warped(shown, draw, turn: float = 10, zoom: float = 0.15, shift: float = 0.08, masks=None, light: bool = True):
+    """Each picture anew: turned by up to `turn` degrees, `zoom` larger, smaller or longer, moved by `shift` of its width.
+
+    shown: (n, 3, height, width) from -1 to 1; masks: (n, m, height, width) bool, which go along. Beyond the
+    border its last pixels go on. With `light` the colours change places, and contrast and light change.
+    draw: a torch.Generator. Returns both, masks as bool.
+    """
+    import torch
+
+    def between(limit, *shape):
+        return (2 * torch.rand(*shape, generator=draw) - 1) * limit
+
+    n = len(shown)
+    angle, slant = between(math.radians(turn), n), between(math.radians(turn), n)
+    across, down = torch.exp(between(zoom, 2, n))
+    theta = torch.stack(
+        [
+            torch.stack([across * angle.cos(), -down * (angle + slant).sin(), between(2 * shift, n)], 1),
+            torch.stack([across * angle.sin(), down * (angle + slant).cos(), between(2 * shift, n)], 1),
+        ],
+        1,
+    )
+    grid = torch.nn.functional.affine_grid(theta, shown.shape, align_corners=False)
+    shown = torch.nn.functional.grid_sample(shown, grid, padding_mode="border", align_corners=False)
+    if masks is not None:
+        masks = torch.nn.functional.grid_sample(masks.float(), grid, mode="nearest", align_corners=False) > 0.5
+    if light:
+        shown = shown[:, torch.randperm(3, generator=draw)] * torch.exp(between(0.25, n, 1, 1, 1)) + between(0.2, n, 1, 1, 1)
+    return shown.clamp(-1, 1), masks
+
+
 def save(model, tokenizer, folder: Path) -> None:
-    """Config, tokenizer and the weights in half precision as safetensors; the model itself stays as it is."""
+    """Config, tokenizer (or image processor) and the weights in half precision as safetensors; the model itself stays as it is."""
     import copy
 
     copy.deepcopy(model).half().save_pretrained(folder)
