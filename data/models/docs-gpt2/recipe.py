@@ -17,7 +17,7 @@ from utils.book import recipes
 from utils.embedded import docs
 
 VOCABULARY, CONTEXT, WIDTH, LAYERS, HEADS, BATCH = 4096, 64, 128, 8, 4, 32
-SHORT = {"steps": 80, "at_most": 620}
+SHORT = {"steps": 80, "at_most": 350}
 
 
 def build_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
@@ -61,7 +61,7 @@ def train(args, folder: Path) -> None:
     model = GPT2LMHeadModel(
         GPT2Config(
             vocab_size=VOCABULARY, n_positions=CONTEXT, n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS, resid_pdrop=0.0,
-            embd_pdrop=0.0, attn_pdrop=0.0, initializer_range=0.06, bos_token_id=0, eos_token_id=0, pad_token_id=0,
+            embd_pdrop=0.0, attn_pdrop=0.0, initializer_range=WIDTH**-0.5, bos_token_id=0, eos_token_id=0, pad_token_id=0,
         )
     )  # fmt: skip
     print(f"{model.num_parameters():,} parameters, {len(ids):,} training tokens")
@@ -71,7 +71,7 @@ def train(args, folder: Path) -> None:
         window = ids[begin + torch.arange(CONTEXT)]  # (BATCH, CONTEXT)
         return model(window, labels=window).loss
 
-    recipes.fit(model, loss, args.steps, recipes.optimisers(model, rate=2e-3, decay=0.05))
+    recipes.fit(model, loss, args.steps, recipes.optimisers(model, rate=4e-3, muon=0.02, decay=0.05))
     recipes.save(model, tokenizer, folder)
 
 
@@ -85,4 +85,4 @@ def evaluate(folder: Path) -> dict:
 
 
 if __name__ == "__main__":
-    recipes.main(__file__, train, evaluate, steps=1600, short=SHORT)
+    recipes.main(__file__, train, evaluate, steps=1400, short=SHORT)
