@@ -16,8 +16,8 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from utils.book import recipes
 from utils.embedded import docs
 
-VOCABULARY, CONTEXT, WIDTH, LAYERS, HEADS, BATCH = 4096, 64, 128, 8, 4, 32
-SHORT = {"steps": 80, "at_most": 350}
+VOCABULARY, CONTEXT, WIDTH, LAYERS, HEADS, BATCH = 4096, 64, 128, 8, 4, 16
+SHORT = {"steps": 150, "at_most": 350}
 
 
 def build_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
@@ -71,7 +71,7 @@ def train(args, folder: Path) -> None:
         window = ids[begin + torch.arange(CONTEXT)]  # (BATCH, CONTEXT)
         return model(window, labels=window).loss
 
-    recipes.fit(model, loss, args.steps, recipes.optimisers(model, rate=4e-3, muon=0.02, decay=0.05))
+    recipes.fit(model, loss, args.steps, recipes.optimisers(model, rate=3e-3, muon=0.015, decay=0.05))
     recipes.save(model, tokenizer, folder)
 
 
@@ -85,4 +85,4 @@ def evaluate(folder: Path) -> dict:
 
 
 if __name__ == "__main__":
-    recipes.main(__file__, train, evaluate, steps=1400, short=SHORT)
+    recipes.main(__file__, train, evaluate, steps=3400, short=SHORT)
