@@ -7,15 +7,16 @@ import torch
 from transformers import (
     AutoImageProcessor,
     AutoModelForImageClassification,
+    AutoModelForSemanticSegmentation,
     AutoModelForSeq2SeqLM,
     AutoModelForTokenClassification,
     AutoTokenizer,
     pipeline,
 )
 
-from utils import assets
+from utils import assets, detection
 from utils.book import models, recipes
-from utils.embedded import cldr, people, scenes
+from utils.embedded import cldr, people, plates, scenes
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +90,19 @@ def test_readers_of_digits_reach_what_their_cards_say_through_their_own_processo
         found = model(given).logits.argmax(-1).numpy()
     assert (found == labels).mean() == pytest.approx(models.read(name).value, abs=0.03)
     assert model.config.id2label == {k: str(k) for k in range(10)}
+
+
+def masks_of(name: str, images) -> list:
+    """What a segmenter says of pictures, by the library's own steps, at the pictures' size."""
+    folder = assets.model(f"embedded/{name}")
+    processor = AutoImageProcessor.from_pretrained(folder)
+    model = AutoModelForSemanticSegmentation.from_pretrained(folder, dtype=torch.float32).eval()
+    with torch.inference_mode():
+        found = model(**processor(list(images), return_tensors="pt"))
+    return torch.stack(processor.post_process_semantic_segmentation(found, target_sizes=[one.shape[:2] for one in images])).numpy()
+
+
+def test_the_segmenter_of_dishes_reaches_what_its_card_says():
+    dishes = plates.load("test", 30)
+    found, real = masks_of("plates-segformer", [one.image for one in dishes]), [one.mask for one in dishes]
+    assert detection.mean_iou(found, real, len(plates.LABELS)) == pytest.approx(models.read("plates-segformer").value, abs=0.05)

@@ -30,15 +30,6 @@ def start() -> ResNetForImageClassification:
     return ResNetForImageClassification(config)
 
 
-@torch.inference_mode()
-def accuracy(model, split: str, count: int = 1500) -> float:
-    """Share of the crops of a split that it reads rightly."""
-    images, labels, _ = scenes.crops(split, count, SIZE)
-    model.eval()
-    found = torch.cat([model(recipes.pixels(part)).logits.argmax(-1) for part in torch.from_numpy(images).split(500)])
-    return round((found == torch.from_numpy(labels)).float().mean().item(), 4)
-
-
 def train(args, folder: Path) -> None:
     """Crops of the training split, each time turned, moved, stretched and lit in another way."""
     images, labels, _ = map(torch.from_numpy, scenes.crops("train", CROPS, SIZE))
@@ -50,18 +41,14 @@ def train(args, folder: Path) -> None:
         shown, _ = recipes.warped(recipes.pixels(images[rows]), draw, TURN, ZOOM, SHIFT)
         return torch.nn.functional.cross_entropy(model(shown).logits, labels[rows], label_smoothing=0.05)
 
-    recipes.fit(model, loss, args.steps, recipes.optimisers(model, rate=3e-3), told=lambda: accuracy(model, "validation", 500))
+    recipes.fit(model, loss, args.steps, recipes.optimisers(model, rate=3e-3), told=lambda: recipes.reading(model, "validation", 500))
     recipes.save(model, ViTImageProcessorPil(size={"height": SIZE, "width": SIZE}), folder)
 
 
 def evaluate(folder: Path) -> dict:
     """Accuracy on 1,500 crops of the test split, beside an untrained network of the same form and the commonest digit."""
-    import numpy as np
-
-    labels = scenes.crops("test", 1500, SIZE)[1]
-    known = np.bincount(scenes.crops("train", 3000, SIZE)[1]).argmax()
-    found = accuracy(ResNetForImageClassification.from_pretrained(folder, dtype=torch.float32), "test")
-    control = {"untrained": accuracy(start(), "test"), "commonest digit": round(float((labels == known).mean()), 4)}
+    found = recipes.reading(ResNetForImageClassification.from_pretrained(folder, dtype=torch.float32), "test")
+    control = {"untrained": recipes.reading(start(), "test"), "commonest digit": recipes.commonest_digit("test")}
     return {"metric": "accuracy", "value": found, "control": control}
 
 
