@@ -1,6 +1,6 @@
 """A reader's own pictures: a folder with a sub-folder for each class, or with boxes as COCO or VOC files. Imported by chapters.
 
-What cannot be used at all is refused with a `PicturesError`: one sentence that says what to do. A single picture that
+What cannot be used at all is refused with a `OwnFileError`: one sentence that says what to do. A single picture that
 cannot be read (corrupt, cut off, too large) is left out, and named: on the error output at once, and in the notes.
 """
 
@@ -18,16 +18,13 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from utils import ROOT
+from utils import own_files
+from utils.own_files import OwnFileError
 
 KINDS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 FEWEST_OF_A_CLASS = 8  # so that training, validation and test all have some
 MOST_MEGAPIXELS = 50  # a picture of that size takes 150 MB once it is decoded, however small its file
 PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}
-
-
-class PicturesError(ValueError):
-    """The folder cannot be used; the message says why and what to do."""
 
 
 class _Unreadable(Exception):
@@ -56,15 +53,15 @@ def load(folder: str | Path, size: int = 64, most: int = 3000, seed: int = 0) ->
     """Pictures from the sub-folders of `folder`, cut to the square in their middle and made `size` pixels wide.
 
     A relative path is looked for where the notebook runs, then in the book's folder. Of more than `most` pictures so many
-    are drawn by `seed`, which also decides their order. The same file twice is taken once. Raises PicturesError.
+    are drawn by `seed`, which also decides their order. The same file twice is taken once. Raises OwnFileError.
     """
-    path, notes = _find(folder), []
+    path, notes = own_files.find(folder, "folder", "a folder with one sub-folder of pictures for each class"), []
     classes = sorted(p.name for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
     if classes and PARTS.issuperset(c.casefold() for c in classes):
-        raise PicturesError(f"{path.name!r} holds {', '.join(classes)}; give one of them, a folder with one sub-folder for each class.")
+        raise OwnFileError(f"{path.name!r} holds {', '.join(classes)}; give one of them, a folder with one sub-folder for each class.")
     if len(classes) < 2:
         has = f"only the class {classes[0]!r}" if classes else "no sub-folder"
-        raise PicturesError(f"{path.name!r} holds {has}; give a folder with one sub-folder of pictures for each of two or more classes.")
+        raise OwnFileError(f"{path.name!r} holds {has}; give a folder with one sub-folder of pictures for each of two or more classes.")
     files = [(file, label) for label, name in enumerate(classes) for file in _pictures(path / name)]
     _enough(classes, [label for _, label in files])
     draw = np.random.default_rng(seed)
@@ -92,13 +89,13 @@ def boxes(folder: str | Path, longest: int = 640, most: int = 2000) -> tuple[lis
     """Pictures with boxes: (pictures, classes, notes). Boxes are x, y, width, height in pixels, in a COCO dictionary each.
 
     The folder holds one COCO .json file, or VOC .xml files, anywhere in it; pictures are looked for by their names. A picture
-    whose longer side is above `longest` is made smaller, and its boxes with it. Raises PicturesError.
+    whose longer side is above `longest` is made smaller, and its boxes with it. Raises OwnFileError.
     """
-    path, notes, found = _find(folder), [], []
+    path, notes, found = own_files.find(folder, "folder", "a folder of pictures with a COCO .json or VOC .xml files"), [], []
     files = {file.name: file for file in _pictures(path)}
     described = _coco(path) or _voc(path)
     if not described:
-        raise PicturesError(f"{path.name!r} holds neither a COCO .json nor VOC .xml files; put the boxes beside the pictures.")
+        raise OwnFileError(f"{path.name!r} holds neither a COCO .json nor VOC .xml files; put the boxes beside the pictures.")
     classes = sorted({name for _, marked in described for name, _ in marked})
     for number, (name, marked) in enumerate(described[:most]):
         try:
@@ -122,18 +119,8 @@ def boxes(folder: str | Path, longest: int = 640, most: int = 2000) -> tuple[lis
             )
         found.append(Boxed(name, np.asarray(small), {"image_id": number, "annotations": annotations}))
     if not found or not classes:
-        raise PicturesError(f"No picture of {path.name!r} can be used with its boxes; the lines above say why.")
+        raise OwnFileError(f"No picture of {path.name!r} can be used with its boxes; the lines above say why.")
     return found, classes, notes
-
-
-def _find(folder: str | Path) -> Path:
-    given = Path(folder).expanduser()
-    path = next((p for p in (given, ROOT / given) if p.exists()), None)
-    if path is None:
-        raise PicturesError(f"There is no folder {given.name!r} here or in the book's folder; give the path of a folder of pictures.")
-    if not path.is_dir():
-        raise PicturesError(f"{given.name!r} is a file; give the folder that holds one sub-folder of pictures for each class.")
-    return path
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -144,7 +131,7 @@ def _enough(classes: list[str], labels: list[int], which: str = "") -> None:
     counts = Counter(labels)
     for label, name in enumerate(classes):
         if counts[label] < FEWEST_OF_A_CLASS:
-            raise PicturesError(f"The class {name!r} has{which} {counts[label]} pictures; at least {FEWEST_OF_A_CLASS} are needed.")
+            raise OwnFileError(f"The class {name!r} has{which} {counts[label]} pictures; at least {FEWEST_OF_A_CLASS} are needed.")
 
 
 def _open(file: Path, upright: bool = True) -> Image.Image:
@@ -172,7 +159,7 @@ def _coco(folder: Path) -> list[tuple[str, list]]:
     """(file name, [(class, box), …]) of every picture that a COCO file lists."""
     files = sorted(folder.rglob("*.json"))
     if len(files) > 1:
-        raise PicturesError(f"{folder.name!r} holds {len(files)} .json files; leave the one with the boxes.")
+        raise OwnFileError(f"{folder.name!r} holds {len(files)} .json files; leave the one with the boxes.")
     if not files:
         return []
     try:
@@ -182,7 +169,7 @@ def _coco(folder: Path) -> list[tuple[str, list]]:
         for one in content["annotations"]:
             marked[one["image_id"]][1].append((names[one["category_id"]], tuple(map(float, one["bbox"]))))
     except (UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
-        raise PicturesError(
+        raise OwnFileError(
             f"{files[0].name} is no COCO file ({type(error).__name__}: {error}); it needs images, annotations with bbox, and categories."
         ) from None
     return list(marked.values())
@@ -204,7 +191,7 @@ def _voc(folder: Path) -> list[tuple[str, list]]:
                 marked.append((thing.findtext("name").strip(), (x0 - 1, y0 - 1, x1 - x0 + 1, y1 - y0 + 1)))
             found.append((Path(root.findtext("filename")).name, marked))
         except (ElementTree.ParseError, UnicodeDecodeError, ValueError, TypeError, AttributeError):
-            raise PicturesError(f"{file.name} is no VOC file; it needs a filename and objects with a name and a bndbox.") from None
+            raise OwnFileError(f"{file.name} is no VOC file; it needs a filename and objects with a name and a bndbox.") from None
     return found
 
 
