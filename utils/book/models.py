@@ -82,7 +82,7 @@ def verify(chosen: list[str]) -> None:
     for name in chosen or names():
         model = read(name)
         console().rule(name)
-        assets.weights(f"embedded/{name}")
+        assets.files(name)
         shipped = _last_line(name, "--evaluate", str(assets.MODELS / name))
         wrong += [f"{name}: {words}" for words in _compare(model, shipped)]
         (ROOT / "_build" / "models").mkdir(parents=True, exist_ok=True)
@@ -122,7 +122,7 @@ def _on_its_way(trained: dict) -> list[str]:
 
 def names() -> list[str]:
     """The models of data/models, by name."""
-    return sorted(path.parent.name for path in assets.MODELS.glob("*/model.safetensors"))
+    return sorted({path.relative_to(assets.MODELS).parts[0] for path in assets.MODELS.rglob("*.safetensors")})
 
 
 def read(name: str) -> Model:
@@ -139,8 +139,8 @@ def read(name: str) -> Model:
         name,
         _first_sentence(card.text),
         card.data.license,
-        sum(_sizes(p) for p in folder.glob("*.safetensors")),
-        sum(p.stat().st_size for p in folder.iterdir() if p.is_file()) / 1e6,
+        sum(_sizes(p) for p in folder.rglob("*.safetensors")),
+        sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 1e6,
         held_out and held_out.metric_name,
         held_out and held_out.metric_value,
         {r.metric_name.removeprefix("control: "): r.metric_value for r in results if (r.metric_name or "").startswith("control: ")},

@@ -87,20 +87,37 @@ def _judged(evaluate: Callable, folder: Path, here: Path) -> dict:
         raise
 
 
-def optimisers(model, rate: float, muon: float | None = None, decay: float = 0.01) -> list:
+def optimisers(model, rate: float, muon: float | None = None, decay: float = 0.01, filters: bool = False) -> list:
     """AdamW for everything; with muon, a learning rate, Muon (Jordan et al., 2024) for the matrices between the embeddings.
 
     Muon makes every direction of a matrix's update equally large; it learns from fewer tokens. Its rate has to be
     found: ten times AdamW's for the GPT-2 of this repository, half of AdamW's for its T5. Embeddings and vectors stay with AdamW.
+    filters: whether convolutions, (out, in, height, width), count as matrices of (out, in · height · width), but for those from and
+    to fewer than eight channels.
     """
     from torch import nn, optim
 
     tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     matrices = [p for p in model.parameters() if p.requires_grad and p.ndim == 2 and id(p) not in tables and muon]
-    chosen = {id(p) for p in matrices}
+    kernels = [p for p in model.parameters() if p.requires_grad and p.ndim == 4 and min(p.shape[:2]) >= 8 and muon and filters]
+    chosen = {id(p) for p in (*matrices, *kernels)}
     rest = [p for p in model.parameters() if p.requires_grad and id(p) not in chosen]
     adam = optim.AdamW(rest, lr=rate, weight_decay=decay, betas=(0.9, 0.98))
-    return [adam, optim.Muon(matrices, lr=muon, weight_decay=decay)] if matrices else [adam]
+    flat = _flat_muon(kernels, muon, decay) if kernels else []
+    return [adam, *([optim.Muon(matrices, lr=muon, weight_decay=decay)] if matrices else []), *flat]
+
+
+def _flat_muon(kernels: list, rate: float, decay: float) -> list:
+    """Muon, which takes matrices only, for convolutions: it sees each of them as a matrix over the same memory."""
+    from torch import nn, optim
+
+    class FlatMuon(optim.Muon):
+        def step(self, closure=None):
+            for kernel, view in zip(kernels, self.param_groups[0]["params"], strict=True):
+                view.grad = None if kernel.grad is None else kernel.grad.reshape(view.shape)
+            return super().step(closure)
+
+    return [FlatMuon([nn.Parameter(kernel.data.view(len(kernel), -1)) for kernel in kernels], lr=rate, weight_decay=decay)]
 
 
 def fit(model, loss: Callable, steps: int, optimisers: list, every: int = 100, told: Callable | None = None) -> None:
@@ -204,7 +221,7 @@ def ship(folder: Path, here: Path, found: dict) -> None:
     move(folder, here)
     if (here / "README.md").exists():
         describe(here / "README.md", found)
-    sums = assets.checksums() | {f"{here.name}/{p.name}": assets.checksum(p) for p in here.glob("*.safetensors")}
+    sums = assets.checksums() | {p.relative_to(here.parent).as_posix(): assets.checksum(p) for p in here.rglob("*.safetensors")}
     text = "".join(f"{digest}  {path}\n" for path, digest in sorted(sums.items()))
     partial = assets.MODELS / "SHA256SUMS.tmp"
     partial.write_text(text, encoding="utf-8", newline="\n")
@@ -212,12 +229,14 @@ def ship(folder: Path, here: Path, found: dict) -> None:
 
 
 def move(folder: Path, to: Path) -> None:
-    """All files of a folder into another one, each whole or not at all."""
+    """All files of a folder and of those inside it into another one, each whole or not at all."""
     to.mkdir(parents=True, exist_ok=True)
-    for path in folder.iterdir():
-        partial = to / f"{path.name}.tmp"
+    for path in [p for p in folder.rglob("*") if p.is_file()]:
+        place = to / path.relative_to(folder)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        partial = place.with_name(f"{place.name}.tmp")
         shutil.move(path, partial)  # another disk, perhaps
-        os.replace(partial, to / path.name)
+        os.replace(partial, place)
 
 
 def describe(path: Path, found: dict) -> None:

@@ -1,0 +1,46 @@
+"""The small models that draw, and the one that judges drawings: loaded as chapters load them, they do what their cards say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, UNet2DModel
+from transformers import AutoModelForImageClassification
+
+from utils import assets
+from utils.book import models
+from utils.embedded import cards
+
+
+@pytest.fixture(scope="module")
+def judge():
+    folder = assets.model("embedded/digits-judge")
+    return AutoModelForImageClassification.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+@torch.inference_mode()
+def chances(judge, pictures: np.ndarray) -> torch.Tensor:
+    """What the judge gives each digit, (pictures, 10); what is missing to 1 is its chance for "none"."""
+    return judge(torch.tensor(pictures)[:, None]).logits.softmax(-1)[:, :10]
+
+
+def test_the_judge_reads_hands_it_never_saw_and_takes_noise_for_nothing(judge):
+    pictures, labels = cards.ink("test")
+    right = chances(judge, pictures).argmax(-1).numpy() == labels
+    assert right.mean() == pytest.approx(models.read("digits-judge").value, abs=0.01)
+    noise = np.random.default_rng(0).random((100, 16, 16), dtype=np.float32)
+    assert chances(judge, noise).amax(-1).mean() < 0.05
+
+
+@torch.inference_mode()
+def test_the_diffusion_model_draws_all_ten_digits_as_sure_as_its_card_says(judge):
+    folder = assets.model("embedded/digits-ddpm")
+    model, scheduler = UNet2DModel.from_pretrained(folder).eval(), DDIMScheduler.from_pretrained(folder)
+    noisy = torch.randn(120, 1, 16, 16, generator=torch.Generator().manual_seed(1))
+    scheduler.set_timesteps(25)
+    for time in scheduler.timesteps:
+        noisy = scheduler.step(model(noisy, time).sample, time, noisy).prev_sample
+    found = chances(judge, ((noisy[:, 0] + 1) / 2).clamp(0, 1).numpy())
+    assert found.amax(-1).mean() > models.read("digits-ddpm").value - 0.08
+    assert set(found.argmax(-1).tolist()) == set(range(10))
