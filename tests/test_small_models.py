@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import runpy
+
 import pytest
 import torch
 from transformers import (
     AutoImageProcessor,
     AutoModelForImageClassification,
+    AutoModelForMaskedLM,
     AutoModelForSemanticSegmentation,
     AutoModelForSeq2SeqLM,
     AutoModelForTokenClassification,
@@ -45,6 +48,26 @@ def test_the_translator_reaches_what_its_card_says_on_unseen_combinations(transl
 def test_the_translator_goes_where_its_prefix_says(translator):
     assert translate(translator, "translate English to German: ", ["May 3, 2024"]) == ["3. Mai 2024"]
     assert translate(translator, "translate German to English: ", ["3. Mai 2024"]) == ["May 3, 2024"]
+
+
+@pytest.fixture(scope="module")
+def guesser():
+    folder = assets.model("embedded/docs-mlm")
+    model = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32)
+    return pipeline("fill-mask", model=model, tokenizer=AutoTokenizer.from_pretrained(folder))
+
+
+def test_the_guesser_of_hidden_words_reaches_what_its_card_says():
+    evaluate = runpy.run_path(str(assets.MODELS / "docs-mlm" / "recipe.py"))["evaluate"]
+    found = evaluate(assets.model("embedded/docs-mlm"), number=300)
+    assert found["value"] == pytest.approx(models.read("docs-mlm").value, abs=0.04)
+    assert found["value"] > found["control"]["commonest piece"] + 0.15
+
+
+def test_the_guesser_of_hidden_words_looks_to_both_sides(guesser):
+    given = ("Return the [MASK] of the elements.", "Return the [MASK] if it does not exist.")
+    seen = [{g["token_str"] for g in guesser(text, top_k=20)} for text in given]
+    assert all(len(found) == 20 for found in seen) and len(seen[0] & seen[1]) < 15
 
 
 @pytest.fixture(scope="module")
