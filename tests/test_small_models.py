@@ -10,6 +10,7 @@ from transformers import (
     AutoImageProcessor,
     AutoModelForImageClassification,
     AutoModelForMaskedLM,
+    AutoModelForObjectDetection,
     AutoModelForSemanticSegmentation,
     AutoModelForSeq2SeqLM,
     AutoModelForTokenClassification,
@@ -129,3 +130,34 @@ def test_the_segmenter_of_dishes_reaches_what_its_card_says():
     dishes = plates.load("test", 30)
     found, real = masks_of("plates-segformer", [one.image for one in dishes]), [one.mask for one in dishes]
     assert detection.mean_iou(found, real, len(plates.LABELS)) == pytest.approx(models.read("plates-segformer").value, abs=0.05)
+
+
+@pytest.fixture(scope="module")
+def detector():
+    folder = assets.model("embedded/scenes-detr")
+    model = AutoModelForObjectDetection.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    return model, AutoImageProcessor.from_pretrained(folder)
+
+
+def test_the_detector_reaches_what_its_card_says(detector):
+    model, processor = detector
+    found = scenes.load("test", 100)
+    with torch.inference_mode():
+        said = model(**processor([one.image for one in found], return_tensors="pt"))
+    said = processor.post_process_object_detection(said, threshold=0.0, target_sizes=[(64, 64)] * len(found))
+    truth = [{"boxes": detection.corners([i.box for i in one.items]), "labels": [i.digit for i in one.items]} for one in found]
+    assert detection.coco(said, truth)["AP50"] == pytest.approx(models.read("scenes-detr").value, abs=0.08)
+
+
+def test_a_query_that_found_a_digit_looks_at_it(detector):
+    model, processor = detector
+    near = []
+    for one in scenes.load("test", 40):
+        with torch.inference_mode():
+            said = model(**processor(one.image, return_tensors="pt"), output_attentions=True)
+        weights = torch.stack(said.cross_attentions)[:, 0].mean((0, 1)).reshape(-1, 8, 8)  # layers and heads → queries, rows, columns
+        sure = said.logits[0].softmax(-1)[:, :-1].max(-1).values
+        for query in torch.nonzero(sure > 0.7).flatten().tolist():
+            x, y = (8 * said.pred_boxes[0, query, :2]).int().clamp(1, 6).tolist()
+            near.append(weights[query, y - 1 : y + 2, x - 1 : x + 2].sum().item())
+    assert len(near) > 40 and sum(near) / len(near) > 2 * 9 / 64  # an even look would put 9 of 64 there
