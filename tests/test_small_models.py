@@ -58,11 +58,11 @@ def guesser():
     return pipeline("fill-mask", model=model, tokenizer=AutoTokenizer.from_pretrained(folder))
 
 
-def test_the_guesser_of_hidden_words_reaches_what_its_card_says():
+def test_the_guesser_of_hidden_words_reaches_what_its_card_says_and_more_than_a_lookup():
     evaluate = runpy.run_path(str(assets.MODELS / "docs-mlm" / "recipe.py"))["evaluate"]
     found = evaluate(assets.model("embedded/docs-mlm"), number=300)
     assert found["value"] == pytest.approx(models.read("docs-mlm").value, abs=0.04)
-    assert found["value"] > found["control"]["commonest piece"] + 0.15
+    assert found["value"] > max(found["control"].values()) + 0.02
 
 
 def test_the_guesser_of_hidden_words_looks_to_both_sides(guesser):
