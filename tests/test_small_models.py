@@ -102,7 +102,7 @@ def test_the_finder_of_names_puts_pieces_together(finder):
     assert {e["entity_group"] for e in found} <= {"PER", "ORG", "LOC"}
 
 
-@pytest.mark.parametrize("name", ["digits-cnn"])
+@pytest.mark.parametrize("name", ["digits-cnn", "digits-vit"])
 def test_readers_of_digits_reach_what_their_cards_say_through_their_own_processor(name):
     folder = assets.model(f"embedded/{name}")
     processor = AutoImageProcessor.from_pretrained(folder)
@@ -130,6 +130,12 @@ def test_the_segmenter_of_dishes_reaches_what_its_card_says():
     dishes = plates.load("test", 30)
     found, real = masks_of("plates-segformer", [one.image for one in dishes]), [one.mask for one in dishes]
     assert detection.mean_iou(found, real, len(plates.LABELS)) == pytest.approx(models.read("plates-segformer").value, abs=0.05)
+
+
+def test_the_segmenter_of_scenes_reaches_what_its_card_says():
+    found = scenes.load("test", 80)
+    said = masks_of("scenes-segformer", [one.image for one in found])
+    assert detection.mean_iou(said, [one.classes for one in found], 11) == pytest.approx(models.read("scenes-segformer").value, abs=0.06)
 
 
 @pytest.fixture(scope="module")
