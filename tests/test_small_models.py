@@ -102,7 +102,7 @@ def test_the_finder_of_names_puts_pieces_together(finder):
     assert {e["entity_group"] for e in found} <= {"PER", "ORG", "LOC"}
 
 
-@pytest.mark.parametrize("name", ["digits-cnn", "digits-vit"])
+@pytest.mark.parametrize("name", ["digits-cnn", "digits-vit", "digits-deit"])
 def test_readers_of_digits_reach_what_their_cards_say_through_their_own_processor(name):
     folder = assets.model(f"embedded/{name}")
     processor = AutoImageProcessor.from_pretrained(folder)
