@@ -236,3 +236,15 @@ def test_a_model_without_a_card_is_refused(tmp_path, monkeypatch, trained):
     monkeypatch.setattr(assets, "MODELS", tmp_path / "models")
     with pytest.raises(BookError, match=r"data/models/coin has no README\.md"):
         models.read("coin")
+
+
+def test_a_mask_goes_where_its_picture_goes():
+    import torch
+
+    mask = torch.zeros(8, 1, 64, 64, dtype=torch.int64)
+    mask[:, :, 20:44, 26:38] = 7
+    shown = (mask > 0).float().expand(-1, 3, -1, -1) * 2 - 1  # white on black
+    turned, moved = recipes.warped(shown, torch.Generator().manual_seed(0), 20, 0.2, 0.1, mask, light=False)
+    assert moved.dtype == torch.int64 and set(moved.unique().tolist()) == {0, 7}
+    both, either = ((turned[:, :1] > 0) & (moved > 0)).sum(), ((turned[:, :1] > 0) | (moved > 0)).sum()
+    assert both / either > 0.97 and ((moved > 0) & (mask > 0)).sum() / ((moved > 0) | (mask > 0)).sum() < 0.9
