@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.test_hub import offline, snapshot_of
-from utils import ROOT, exercises, own_files, own_texts
+from utils import ROOT, assets, exercises, own_files, own_texts
 
 NOTEBOOK = ROOT / "chapters" / "06_language_tasks.ipynb"
 
@@ -198,9 +198,9 @@ space["writer"] = "gpt2"
 tok, gpt = space["load_writer"]()
 print(gpt.generate(**tok("river", return_tensors="pt"), max_new_tokens=3, min_new_tokens=3, do_sample=False).shape[1])
 for name in ("t5-small", "facebook/bart-base"):
-    print(space["there"](name), len(space["rewritten"](name, ["river bank"], new=4)))
+    print(*(len(space["rewritten"](name, ["river bank"], new=4, trained=trained)) for trained in (True, False)))
 rows = [{"text": "river bank", "starts": [0, 6]}]
-print(len(space["tag_with"]("acme/tagger", rows)[0]), space["there"]("acme/other"))
+print(len(space["tag_with"]("acme/tagger", rows)[0]))
 """
 
 
@@ -244,8 +244,20 @@ def test_every_task_takes_a_model_of_the_hub(tmp_path):
         model.save_pretrained(snapshot)
         tokenizer.save_pretrained(snapshot)
     done = offline(TINY, tmp_path)
-    assert done.stdout.splitlines()[-5:] == ["(2, 8)", "4", "True 1", "True 1", "2 False"], done.stderr[-2000:]
+    assert done.stdout.splitlines()[-5:] == ["(2, 8)", "4", "1 1", "1 1", "2"], done.stderr[-2000:]
 
 
-def test_a_model_that_is_not_there_is_said_to_be_missing(defined):
-    assert defined["there"](defined["encoder"]) and defined["there"](defined["writer"]) and not defined["there"]("embedded/nothing")
+@pytest.mark.parametrize(
+    "name, sentence", [("embedded/docs-sumary", "Did you mean 'embedded/docs-summary'"), ("./mine", "There is no folder")]
+)
+def test_a_name_that_means_no_model_gets_a_sentence(defined, name, sentence):
+    for use in ("rewritten", "tag_with"):
+        with pytest.raises(assets.AssetError, match=sentence):
+            defined[use](name, [{"text": "river bank", "starts": [0, 6]}] if use == "tag_with" else ["river bank"])
+
+
+def test_a_word_gets_the_class_of_its_pieces_and_a_name_begins_once(defined):
+    text = "Gertrud Wagner wohnt in Hannover."
+    row = {"text": text, "starts": [0, 8, 15, 21, 24, 32]}
+    tags = defined["tag_with"]("embedded/people-ner", [row])[0]
+    assert len(tags) == 6 and tags[2] == tags[3] == "O" and tags[:2] == ["B-PER", "I-PER"]

@@ -95,6 +95,8 @@ def test_a_shortened_training_whose_control_keeps_the_bound_shows_nothing():
     done = {"metric": "error", "value": 0.1, "control": {"fair coin": 0.15}, "cpu_seconds": 1, "short": {"steps": 4, "at_most": 0.2}}
     assert models._on_its_way(done) == ["the control “fair coin” reaches 0.15, too"]
     assert models._on_its_way(done | {"control": {"fair coin": 0.3}}) == []
+    named = done | {"control": {"fair coin": 0.15, "no coin": 0.3}}
+    assert models._on_its_way(named | {"short": done["short"] | {"controls": ["no coin"]}}) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")

@@ -6,6 +6,7 @@ import runpy
 
 import pytest
 import torch
+from rouge_score import rouge_scorer
 from transformers import (
     AutoImageProcessor,
     AutoModelForImageClassification,
@@ -20,7 +21,7 @@ from transformers import (
 
 from utils import assets, detection
 from utils.book import models, recipes
-from utils.embedded import cldr, people, plates, scenes
+from utils.embedded import cldr, people, plates, scenes, summaries
 
 
 @pytest.fixture(scope="module")
@@ -167,3 +168,33 @@ def test_a_query_that_found_a_digit_looks_at_it(detector):
             x, y = (8 * said.pred_boxes[0, query, :2]).int().clamp(1, 6).tolist()
             near.append(weights[query, y - 1 : y + 2, x - 1 : x + 2].sum().item())
     assert len(near) > 40 and sum(near) / len(near) > 2 * 9 / 64  # an even look would put 9 of 64 there
+
+
+@pytest.fixture(scope="module")
+def summariser():
+    folder = assets.model("embedded/docs-summary")
+    return AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32), AutoTokenizer.from_pretrained(folder)
+
+
+def summarise(summariser, pairs) -> list[str]:
+    model, tokenizer = summariser
+    given = tokenizer([p.source for p in pairs], padding=True, truncation=True, return_tensors="pt")
+    return tokenizer.batch_decode(model.generate(**given), skip_special_tokens=True)
+
+
+def test_the_summariser_writes_nearer_to_the_author_than_the_first_sentence(summariser):
+    pairs = summaries.pairs("test")[::3]
+    scorer = rouge_scorer.RougeScorer(["rougeL"])
+
+    def rouge(texts):
+        return sum(scorer.score(p.summary, t)["rougeL"].fmeasure for p, t in zip(pairs, texts, strict=True)) / len(pairs)
+
+    made = summarise(summariser, pairs)
+    assert rouge(made) > rouge([p.sentences[0] for p in pairs]) + 0.01
+    assert len(set(made)) > 0.8 * len(pairs)  # it does not write one sentence for all
+
+
+def test_the_summariser_reads_the_name(summariser):
+    body = "The file is opened first, and closed at the end."
+    one, other = (summaries.Pair("files", name, "", body, ()) for name in ("delete_file", "read_table"))
+    assert len(set(summarise(summariser, [one, other]))) == 2
