@@ -7,6 +7,7 @@ import shutil
 import nbformat
 import pytest
 import torch
+from datasets import Dataset
 
 from tests.test_hub import offline, snapshot_of
 from utils import ROOT, assets, exercises, own_files, own_texts
@@ -190,6 +191,7 @@ def test_the_chapter_learns_from_own_long_texts(tmp_path, defined, monkeypatch):
 
 
 TINY = """
+from datasets import Dataset
 from tests.test_chapter_06 import definitions
 space = {"__name__": "__main__"}
 exec(definitions(), space)
@@ -199,7 +201,7 @@ tok, gpt = space["load_writer"]()
 print(gpt.generate(**tok("river", return_tensors="pt"), max_new_tokens=3, min_new_tokens=3, do_sample=False).shape[1])
 for name in ("t5-small", "facebook/bart-base"):
     print(*(len(space["rewritten"](name, ["river bank"], new=4, trained=trained)) for trained in (True, False)))
-rows = [{"text": "river bank", "starts": [0, 6]}]
+rows = Dataset.from_list([{"text": "river bank", "starts": [0, 6]}])
 print(len(space["tag_with"]("acme/tagger", rows)[0]))
 """
 
@@ -253,11 +255,14 @@ def test_every_task_takes_a_model_of_the_hub(tmp_path):
 def test_a_name_that_means_no_model_gets_a_sentence(defined, name, sentence):
     for use in ("rewritten", "tag_with"):
         with pytest.raises(assets.AssetError, match=sentence):
-            defined[use](name, [{"text": "river bank", "starts": [0, 6]}] if use == "tag_with" else ["river bank"])
+            defined[use](name, ["river bank"])
 
 
 def test_a_word_gets_the_class_of_its_pieces_and_a_name_begins_once(defined):
-    text = "Gertrud Wagner wohnt in Hannover."
-    row = {"text": text, "starts": [0, 8, 15, 21, 24, 32]}
-    tags = defined["tag_with"]("embedded/people-ner", [row])[0]
-    assert len(tags) == 6 and tags[2] == tags[3] == "O" and tags[:2] == ["B-PER", "I-PER"]
+    from utils.embedded import people
+
+    found = defined["tag_with"]("embedded/people-ner", rows := people.load("de")["test"].select(range(40)))
+    assert [len(tags) for tags in found] == [len(row["tokens"]) for row in rows]
+    assert any(tag.startswith("I-") for tags in found for tag in tags)
+    for tags in found:
+        assert all(before[2:] == tag[2:] for before, tag in zip(["O", *tags], tags, strict=False) if tag.startswith("I-"))
