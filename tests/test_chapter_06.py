@@ -7,7 +7,6 @@ import shutil
 import nbformat
 import pytest
 import torch
-from datasets import Dataset
 
 from tests.test_hub import offline, snapshot_of
 from utils import ROOT, assets, exercises, own_files, own_texts
