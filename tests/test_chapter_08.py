@@ -24,6 +24,11 @@ def one_step_only(x0, noise, betas, t):
     return (1 - betas[t]).sqrt() * x0 + betas[t].sqrt() * noise
 
 
+def same_frame(frames, patches):
+    frame = torch.arange(frames * patches) // patches
+    return frame[:, None] == frame
+
+
 MISTAKES = [
     ("8.1", false_discovery, "false discovery rate"),
     ("8.1", lambda truth, said, label: (said[truth == label] == label).mean(), "this is the recall"),
@@ -32,8 +37,8 @@ MISTAKES = [
     ("8.3", lambda x0, noise, betas, t: noise * 0, "the picture"),
     ("8.4", lambda x, eps, bar_t, bar_s: (x - (1 - bar_t) ** 0.5 * eps) / bar_t**0.5, "put back the noise"),
     ("8.5", lambda p, t, scale: F.cross_entropy(scale * p @ t.T, torch.arange(len(p))), "only the pictures choose"),
-    ("8.6", lambda frames, patches: torch.arange(frames * patches)[:, None] // patches == torch.arange(frames * patches) // patches, "within a frame"),
-]  # fmt: skip
+    ("8.6", same_frame, "within a frame"),
+]
 
 
 @pytest.mark.parametrize("id, answer, sentence", MISTAKES)
@@ -105,7 +110,8 @@ from diffusers import DDPMScheduler
 space["processor"], space["model"] = space["load_segmenter"]("nvidia/mit-b0")
 space["learn_plates"](1, batch=2)
 print(tuple(space["mask_logits"](space["processor"], space["model"], [np.zeros((96, 96, 3), dtype=np.uint8)] * 2).shape))
-space |= {"unet": None, "library": DDPMScheduler(), "bars": DDPMScheduler().alphas_cumprod, "betas": DDPMScheduler().betas, "real_digits": torch.zeros(1, 1, 16, 16)}
+own = DDPMScheduler()
+space |= {"unet": None, "library": own, "bars": own.alphas_cumprod, "betas": own.betas, "real_digits": torch.zeros(1, 1, 16, 16)}
 print(tuple(space["paint_with"]("google/ddpm-cifar10-32", 2, 4).shape), space["unet"])
 print(len(space["published_clip"]("openai/clip-vit-base-patch32", [np.zeros((32, 32, 3), dtype=np.uint8)] * 2, ["a red", "a blue"])))
 """
@@ -119,7 +125,8 @@ def test_published_checkpoints_take_part(tmp_path):
     from transformers.models.segformer.image_processing_pil_segformer import SegformerImageProcessorPil
 
     folder = snapshot_of("nvidia/mit-b0", tmp_path)  # an encoder with the head of another task
-    SegformerForImageClassification(SegformerConfig(hidden_sizes=[8, 8, 8, 8], depths=[1] * 4, num_attention_heads=[1] * 4, decoder_hidden_size=8)).save_pretrained(folder)  # fmt: skip
+    encoder = SegformerConfig(hidden_sizes=[8] * 4, depths=[1] * 4, num_attention_heads=[1] * 4, decoder_hidden_size=8)
+    SegformerForImageClassification(encoder).save_pretrained(folder)
     SegformerImageProcessorPil(size={"height": 64, "width": 64}).save_pretrained(folder)
     folder = snapshot_of("google/ddpm-cifar10-32", tmp_path)
     blocks = {"down_block_types": ("DownBlock2D",), "up_block_types": ("UpBlock2D",), "block_out_channels": (8,), "norm_num_groups": 4}
@@ -128,7 +135,8 @@ def test_published_checkpoints_take_part(tmp_path):
     folder = snapshot_of("openai/clip-vit-base-patch32", tmp_path)
     small = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
     ends = {"eos_token_id": 1, "bos_token_id": 0, "pad_token_id": 1}
-    CLIPModel(CLIPConfig(text_config=small | ends | {"vocab_size": 5}, vision_config=small | {"image_size": 32, "patch_size": 16}, projection_dim=8)).save_pretrained(folder)  # fmt: skip
+    sides = {"text_config": small | ends | {"vocab_size": 5}, "vision_config": small | {"image_size": 32, "patch_size": 16}}
+    CLIPModel(CLIPConfig(**sides, projection_dim=8)).save_pretrained(folder)
     words = {w: i for i, w in enumerate(["<s>", "</s>", "a", "red", "blue"])}
     plain = Tokenizer(models.WordLevel(words, unk_token="</s>"))
     plain.pre_tokenizer = pre_tokenizers.Whitespace()
