@@ -23,7 +23,7 @@ from utils.book import recipes
 from utils.embedded import summaries
 from utils.embedded.summaries import Pair
 
-SHORT = {"steps": 250, "at_least": 8, "controls": ("untrained",)}
+SHORT = {"steps": 250, "at_least": 14, "controls": ("untrained", "one sentence for all")}
 VOCABULARY, LONGEST, WRITTEN, BATCH = 6000, 64, 28, 32
 WIDTH, HEADS, HIDDEN = 128, 4, 384
 WRITING = {"num_beams": 4, "no_repeat_ngram_size": 2, "length_penalty": 1.0, "max_new_tokens": WRITTEN}  # chosen on validation
