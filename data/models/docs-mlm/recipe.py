@@ -19,7 +19,7 @@ from utils import assets
 from utils.book import recipes
 from utils.embedded import docs, reference
 
-SHORT = {"steps": 120, "last": 0, "at_least": 0.10}
+SHORT = {"steps": 120, "last": 0, "at_least": 0.10, "controls": ("commonest piece",)}
 VOCABULARY, WIDTH, LAYERS, HEADS, WINDOW, BATCH, LONGEST = 6000, 128, 4, 4, 64, 32, 96
 MASKED, MASKED_LAST = 0.4, 0.3  # of the pieces in training (Wettig et al., 2023); HIDDEN of them when it is measured, as BERT had it
 HIDDEN = 0.15
