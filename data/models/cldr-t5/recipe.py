@@ -82,7 +82,7 @@ def batches(rows: list, size: int, rng: random.Random):
     rows = list(rows)
     while True:
         rng.shuffle(rows)
-        for at in range(0, len(rows) - 40 * size + 1, 40 * size):
+        for at in range(0, max(1, len(rows) - 40 * size + 1), 40 * size):
             pool = sorted(rows[at : at + 40 * size], key=lambda r: len(r[0]) + len(r[1]))
             cut = [pool[i : i + size] for i in range(0, len(pool), size)]
             rng.shuffle(cut)
