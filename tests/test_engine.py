@@ -378,6 +378,15 @@ def test_a_missing_papermill_is_said_before_anything_runs(monkeypatch):
         runner.execute([job_of()])
 
 
+def test_a_package_that_papermill_lacks_is_named(tmp_path):
+    shelf = Shelf(tmp_path / "book", "90_good")
+    (tmp_path / "broken" / "papermill").mkdir(parents=True)
+    (tmp_path / "broken" / "papermill" / "__init__.py").write_text("import a_package_that_is_missing\n")
+    paths = os.pathsep.join([str(tmp_path / "broken"), str(plan.CODE.parent)])
+    code, output = shelf.book("run", PYTHONPATH=paths)
+    assert code == 1 and "No module named 'a_package_that_is_missing'" in re.sub(r"[│\s]+", " ", output)
+
+
 def test_nothing_is_recorded_for_a_chapter_that_fails_with_another_seed(tmp_path, monkeypatch):
     monkeypatch.setattr(records, "ROOT", tmp_path)
     good = pool.Outcome(job_of(), "ok", {"claims": [{"id": "90.1-a", "seed_dependent": True}]})

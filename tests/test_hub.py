@@ -1,5 +1,6 @@
 """Code that loads from the Hugging Face Hub, tried against a local cache in the Hub's own layout."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from utils import assets
+from utils import ROOT, assets
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
@@ -75,3 +76,37 @@ def test_chapter_11_asks_a_tapas_of_the_hub_by_its_id(tmp_path):
     )
     done = offline(code, tmp_path)
     assert done.stdout.strip() == f"{name} [(((1, 1),), 0)]", done.stderr[-2000:]
+
+
+def test_chapter_2_asks_stable_diffusion_of_the_hub_by_its_id(tmp_path):
+    """A pipeline with an autoencoder and noise as its target, tiny, in the parts that the published one has."""
+    from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
+
+    name = "CompVis/stable-diffusion-v1-4"
+    snapshot = snapshot_of(name, tmp_path)
+    shutil.copytree(assets.model("embedded/digits-text2image"), snapshot, ignore=lambda *_: ["unet", "scheduler", "recipe.py"])
+    blocks = {"down_block_types": ("CrossAttnDownBlock2D",), "up_block_types": ("CrossAttnUpBlock2D",)}
+    UNet2DConditionModel(
+        sample_size=4, in_channels=4, out_channels=4, block_out_channels=(8,), layers_per_block=1, cross_attention_dim=64,
+        attention_head_dim=2, norm_num_groups=4, mid_block_type=None, **blocks,
+    ).save_pretrained(snapshot / "unet")  # fmt: skip
+    AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2, block_out_channels=(8, 8), norm_num_groups=4
+    ).save_pretrained(snapshot / "vae")
+    PNDMScheduler(skip_prk_steps=True, steps_offset=1).save_pretrained(snapshot / "scheduler")
+    index = json.loads((snapshot / "model_index.json").read_text()) | {"vae": ["diffusers", "AutoencoderKL"]}
+    (snapshot / "model_index.json").write_text(json.dumps(index))
+    cells = json.loads((ROOT / "chapters" / "02_hugging_face_ecosystem.ipynb").read_text(encoding="utf-8"))["cells"]
+    painter = next(source for cell in cells if (source := "".join(cell["source"])).startswith("class Painter"))
+    code = (
+        "import torch, transformers\nfrom diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline, UNet2DConditionModel\n"
+        "from torch.nn import functional as F\nfrom transformers import CLIPTextModel\nfrom utils import assets\n\n"
+        f"{painter}\n\n"
+        f"artist, draw = Painter(assets.model({name!r}), 'cpu'), torch.Generator().manual_seed(0)\n"
+        "pictures = artist.draw(['a red three', 'a dog'], draw, 2.0, 3)\n"
+        "artist.loss(pictures, ['a red three', 'a dog'], draw).backward()\n"
+        "learns = all(p.grad is not None for p in artist.unet.parameters()) and all(p.grad is None for p in artist.vae.parameters())\n"
+        "print(artist.size, tuple(pictures.shape), learns)\n"
+    )
+    done = offline(code, tmp_path)
+    assert done.stdout.strip() == "8 (2, 3, 8, 8) True", done.stderr[-2000:]

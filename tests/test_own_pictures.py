@@ -171,3 +171,21 @@ def test_boxes_that_cannot_be_used_are_refused_in_a_sentence(tmp_path):
     (tmp_path / "none" / "a.xml").write_text("<annotation><object>")
     with pytest.raises(OwnFileError, match="a.xml is no VOC file"):
         own_pictures.boxes(tmp_path / "none")
+
+
+def test_pictures_of_one_thing_come_from_one_folder_and_what_cannot_be_read_is_named(tmp_path, capsys):
+    for n in range(5):
+        picture(tmp_path / "dog" / f"{n}.jpg", (0, 10 * n, 200), size=(30, 20 + n))
+    (tmp_path / "dog" / "5.png").write_text("no picture")
+    images, notes = own_pictures.thing(tmp_path / "dog", size=16)
+    assert images.shape == (5, 16, 16, 3) and images.dtype == np.uint8 and (images[..., 2] > 150).all()
+    assert notes == ["5.png was left out: it is corrupt, cut off, or no picture"] and notes[0] in capsys.readouterr().err
+    assert own_pictures.thing(tmp_path / "dog", most=3)[1] == ["the first 3 of 6 pictures were taken"]
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_too_few_pictures_of_a_thing_are_refused_in_a_sentence(tmp_path, count):
+    for n in range(count):
+        picture(tmp_path / f"{n}.png", (n, 0, 0))
+    with pytest.raises(OwnFileError, match=f"holds {count} pictures that can be read; give a folder with 3 to 20 of one thing"):
+        own_pictures.thing(tmp_path)

@@ -33,6 +33,25 @@ def test_a_chapters_own_parameters_win_over_the_general_ones(folder):
     assert target.parameters_for(1) == {"target": "cpu", "seed": 1, "steps": 5}
 
 
+def test_a_target_that_extends_another_keeps_what_it_does_not_change(folder):
+    (folder / "room.yml").write_text("extends: cuda\nnetwork: false\nchapters: {4: {draws: 9}, 13: {steps: 1}}\n", encoding="utf-8")
+    room, parent = targets.load("room"), targets.load("cuda")
+    assert room.name == "room" and room.device == "cuda" and parent.network and not room.network
+    assert room.parameters_for(4) == {**parent.parameters_for(4), "target": "room", "draws": 9}
+    assert room.chapters[13] == {"steps": 1} and room.parameters_for(7) == {**parent.parameters_for(7), "target": "room"}
+    assert parent.chapters == targets.load("cuda").chapters  # untouched
+
+
+def test_the_target_without_network_names_no_model_of_the_hub():
+    from utils.book import plan
+
+    offline = targets.load("cuda-offline")
+    for job in plan.jobs(plan.choose([]), offline, {}):
+        named = [v for v in {**job.defaults, **job.parameters}.values() if isinstance(v, str) and "/" in v]
+        unused = {"facebook/detr-resnet-50"}  # of chapter 7: for a reader's own pictures alone
+        assert all(name.startswith("embedded/") for name in set(named) - unused), (job.chapter.number, named)
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [("\nsped: 3\n", "unknown key 'sped'"), ("\n  - [\n", "not valid YAML")],

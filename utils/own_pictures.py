@@ -1,4 +1,4 @@
-"""A reader's own pictures: a folder with a sub-folder for each class, or with boxes as COCO or VOC files. Imported by chapters.
+"""A reader's own pictures: a sub-folder for each class, pictures of one thing, or boxes as COCO or VOC files. Imported by chapters.
 
 What cannot be used at all is refused with a `OwnFileError`: one sentence that says what to do. A single picture that
 cannot be read (corrupt, cut off, too large) is left out, and named: on the error output at once, and in the notes.
@@ -83,6 +83,25 @@ def load(folder: str | Path, size: int = 64, most: int = 3000, seed: int = 0) ->
         images.append(np.asarray(picture)), labels.append(label)
     _enough(classes, labels, ", of those that can be read,")
     return Pictures(np.stack(images), np.array(labels, dtype=np.int64), classes, notes)
+
+
+def thing(folder: str | Path, size: int = 64, fewest: int = 3, most: int = 20) -> tuple[np.ndarray, list[str]]:
+    """Pictures of one thing, in one folder: (n, size, size, 3) uint8, cut to the square in their middle, and notes.
+
+    Of more than `most` the first by name are taken. Raises OwnFileError, also when fewer than `fewest` can be read.
+    """
+    path, notes, images = own_files.find(folder, "folder", "a folder of pictures of one thing"), [], []
+    files = _pictures(path)
+    if len(files) > most:
+        notes.append(f"the first {most} of {len(files)} pictures were taken")
+    for file in files[:most]:
+        try:
+            images.append(np.asarray(ImageOps.fit(_open(file), (size, size), Image.Resampling.BILINEAR)))
+        except (_Unreadable, OSError) as why:
+            _leave_out(notes, f"{_name(file, path)} was left out: {why}")
+    if len(images) < fewest:
+        raise OwnFileError(f"{path.name!r} holds {len(images)} pictures that can be read; give a folder with {fewest} to {most} of one thing.")
+    return np.stack(images), notes
 
 
 def boxes(folder: str | Path, longest: int = 640, most: int = 2000) -> tuple[list[Boxed], list[str], list[str]]:

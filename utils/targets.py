@@ -57,12 +57,23 @@ def load(name: str) -> Target:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
         raise TargetError(f"targets/{name}.yml is not valid YAML: {str(error).splitlines()[0]}") from None
+    if (parent := content.pop("extends", None)) is not None:
+        content = _extended(load(parent), content)
     known = {f.name for f in fields(Target)} - {"name"}
     if unknown := set(content) - known:
         raise TargetError(f"targets/{name}.yml has the unknown key {sorted(unknown)[0]!r}; known: {', '.join(sorted(known))}.")
     if missing := {"summary", "device", "dtype", "threads", "memory_gb", "network", "timeout"} - set(content):
         raise TargetError(f"targets/{name}.yml lacks {sorted(missing)[0]!r}.")
     return Target(name=name, **{k: v for k, v in content.items() if v is not None})
+
+
+def _extended(parent: Target, content: dict) -> dict:
+    """The content of a file that `extends` another target: its own keys win, and so does each of its parameters."""
+    inherited = {f.name: getattr(parent, f.name) for f in fields(Target) if f.name != "name"}
+    chapters, own = dict(parent.chapters), content.get("chapters") or {}
+    for number, parameters in own.items():
+        chapters[number] = {**(chapters.get(number) or {}), **(parameters or {})}
+    return {**inherited, **content, "parameters": {**parent.parameters, **(content.get("parameters") or {})}, "chapters": chapters}
 
 
 def why_not(target: Target) -> str | None:

@@ -7,6 +7,7 @@ what each has to do.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -39,6 +40,7 @@ def main(
         parser.add_argument(f"--{name}", type=type(default), default=default)
     parser.add_argument("--out", type=Path, help="an own folder for the files; left out, they replace the shipped ones when all is done")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="where it trains: cpu, or cuda for pictures' models; it evaluates on the cpu")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--short", action="store_true", help="a shortened training, never shipped: it needs --out")
     parser.add_argument("--evaluate", type=Path, metavar="FOLDER", help="train nothing, evaluate this one")
@@ -63,7 +65,8 @@ def main(
     cpu, clock = time.process_time(), time.perf_counter()
     with tempfile.TemporaryDirectory(dir=scratch, prefix=f"{here.name}-", ignore_cleanup_errors=True) as temporary:
         try:
-            train(args, Path(temporary))
+            with torch.device(args.device) if args.device != "cpu" else contextlib.nullcontext():  # new tensors and models are made there
+                train(args, Path(temporary))
             seconds = {"cpu_seconds": round(time.process_time() - cpu), "seconds": round(time.perf_counter() - clock)}
             found = _judged(evaluate, Path(temporary), here) | {"steps": args.steps, "threads": args.threads} | seconds
         except KeyboardInterrupt:

@@ -218,7 +218,10 @@ def main() -> None:
     job = json.loads(sys.stdin.buffer.readline())
     execution = Execution(job, say)
     threading.Thread(target=_end_with_parent, args=[execution], daemon=True).start()
-    say(execution.run())
+    try:
+        say(execution.run())
+    except Exception as error:  # before the first cell: a package that papermill needs is missing, say
+        say({"event": "end", "failure": execution.failure(f"{type(error).__name__}: {error}"), **execution.numbers()})
     events.flush()
     os._exit(0)  # do not wait for the threads of libraries
 

@@ -27,7 +27,7 @@ BATCH, TIMES, DRAWN, DDIM_STEPS = 64, 200, 300, 50
 def start() -> UNet2DModel:
     """A U-Net at random: 16 × 16, 8 × 8 and 4 × 4 pixels, attention among the sixteen places of the last."""
     return UNet2DModel(
-        sample_size=cards.SIZE, in_channels=1, out_channels=1, block_out_channels=(32, 64, 64), layers_per_block=1, norm_num_groups=8,
+        sample_size=cards.SIZE, in_channels=1, out_channels=1, block_out_channels=(48, 96, 96), layers_per_block=1, norm_num_groups=8,
         attention_head_dim=16, down_block_types=("DownBlock2D", "DownBlock2D", "AttnDownBlock2D"),
         up_block_types=("AttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
     )  # fmt: skip
@@ -46,7 +46,7 @@ def train(args, folder: Path) -> None:
     pictures = torch.tensor(cards.ink("train")[0])
     scheduler = DDPMScheduler(num_train_timesteps=TIMES, beta_schedule="squaredcos_cap_v2")
     model = start()
-    average = EMAModel(model.parameters(), decay=0.99)
+    average = EMAModel(model.parameters(), decay=0.998)
     print(f"{model.num_parameters():,} parameters, {len(pictures):,} digits", flush=True)
 
     def loss(step: int) -> torch.Tensor:

@@ -17,7 +17,7 @@ from utils.book import recipes
 from utils.embedded import scenes
 
 SHORT = {"steps": 600, "at_least": 0.2}
-SCENES, BATCH, MOST = 8000, 16, 4
+SCENES, BATCH, MOST = 24_000, 16, 4
 EYE, OUT = "embedded/digits-cnn", ["stage2"]  # a map of 8 x 8 places, 64 channels
 WIDTH, QUERIES = 64, 12
 
@@ -50,7 +50,7 @@ def pack(split: str, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tens
     for k, one in enumerate(found):
         masks[k, : len(one.items)] = torch.from_numpy(one.instances)
         digits[k, : len(one.items)] = torch.tensor([item.digit for item in one.items])
-    return torch.from_numpy(scenes.stack(found)), masks, digits
+    return torch.from_numpy(scenes.stack(found)).to(masks.device), masks, digits
 
 
 def boxes(masks: torch.Tensor) -> torch.Tensor:
@@ -67,7 +67,8 @@ def score(model, images: torch.Tensor, masks: torch.Tensor, digits: torch.Tensor
     process, found = DetrImageProcessorPil(), []
     for part in images.split(100):
         found += process.post_process_object_detection(model(recipes.pixels(part)), threshold=0.0, target_sizes=[(64, 64)] * len(part))
-    return {name: round(value, 4) for name, value in detection.coco(found, truth(masks, digits)).items()}
+    found = [{name: value.cpu() for name, value in one.items()} for one in found]
+    return {name: round(value, 4) for name, value in detection.coco(found, truth(masks.cpu(), digits.cpu())).items()}
 
 
 def truth(masks: torch.Tensor, digits: torch.Tensor) -> list[dict]:
@@ -102,7 +103,7 @@ def train(args, folder: Path) -> None:
     """Training scenes, each time turned, moved, stretched and lit anew; what is half outside afterwards is not asked for."""
     images, masks, digits = pack("train", SCENES)
     validation = pack("validation", 200)
-    model, places, draw = start(), Places(), torch.Generator().manual_seed(args.seed)
+    model, places, draw = start(), Places(), torch.Generator(args.device).manual_seed(args.seed)
     area = masks.sum((2, 3))
     print(f"{model.num_parameters():,} parameters, {SCENES:,} scenes", flush=True)
 
@@ -149,4 +150,4 @@ def evaluate(folder: Path) -> dict:
 
 
 if __name__ == "__main__":
-    recipes.main(__file__, train, evaluate, steps=3500, short=SHORT)
+    recipes.main(__file__, train, evaluate, steps=9000, short=SHORT)
