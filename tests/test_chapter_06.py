@@ -1,17 +1,18 @@
 """Chapter 6: typical mistakes get a sentence that helps, own long texts are read, and every task takes a model of the Hub."""
 
-import ast
 import os
 import shutil
+from functools import partial
 
-import nbformat
 import pytest
 import torch
 
+from tests import notebooks
 from tests.test_hub import offline, snapshot_of
 from utils import ROOT, assets, exercises, own_files, own_texts
 
 NOTEBOOK = ROOT / "chapters" / "06_language_tasks.ipynb"
+definitions = partial(notebooks.definitions, NOTEBOOK, "loaded = ", "WAYS = ")
 
 
 def padding_counted(vectors, mask):
@@ -72,21 +73,6 @@ def defined():
     space = {"__name__": "__main__"}
     exec(definitions(), space)
     return space
-
-
-def definitions() -> str:
-    """The source of the chapter's imports, parameters, functions and classes."""
-    found = []
-    for cell in nbformat.read(NOTEBOOK, 4).cells:
-        tags = cell.metadata.get("tags", [])
-        if cell.cell_type == "code" and "exercise" not in tags:
-            for node in ast.parse(cell.source).body:
-                source = ast.get_source_segment(cell.source, node)
-                wanted = isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef) or "parameters" in tags
-                if wanted or source.startswith(("ch = ", "loaded = ", "WAYS = ")):
-                    decorators = "".join(f"@{ast.unparse(d)}\n" for d in getattr(node, "decorator_list", []))
-                    found.append(decorators + source)
-    return "\n".join(found)
 
 
 def test_the_best_span_is_the_best_of_all_pairs(defined):

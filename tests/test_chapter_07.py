@@ -1,19 +1,20 @@
 """Chapter 7: typical mistakes get a sentence that helps, its parts do what they say, and checkpoints of the Hub go through them."""
 
-import ast
 import json
 import shutil
+from functools import partial
 
-import nbformat
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from tests import notebooks
 from tests.test_hub import offline, snapshot_of
 from utils import ROOT, exercises
 
 NOTEBOOK = ROOT / "chapters" / "07_vision_transformers.ipynb"
+definitions = partial(notebooks.definitions, NOTEBOOK, "NAMES = ", "mean, std = ", "processor = ", "COLUMNS = ")
 
 
 def cut_off(values, mean, std):
@@ -57,20 +58,6 @@ MISTAKES = [
 @pytest.mark.parametrize("id, answer, sentence", MISTAKES)
 def test_a_typical_mistake_is_named(id, answer, sentence):
     assert sentence in exercises.grade(id, answer)
-
-
-def definitions() -> str:
-    """The source of the chapter's imports, parameters, functions, classes and constants."""
-    found = []
-    for cell in nbformat.read(NOTEBOOK, 4).cells:
-        tags = cell.metadata.get("tags", [])
-        if cell.cell_type == "code" and "exercise" not in tags:
-            for node in ast.parse(cell.source).body:
-                source = ast.get_source_segment(cell.source, node)
-                wanted = isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef) or "parameters" in tags
-                if wanted or source.startswith(("ch = ", "NAMES = ", "mean, std = ", "processor = ", "COLUMNS = ")):
-                    found.append("".join(f"@{ast.unparse(d)}\n" for d in getattr(node, "decorator_list", [])) + source)
-    return "\n".join(found)
 
 
 @pytest.fixture(scope="module")

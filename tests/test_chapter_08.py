@@ -1,18 +1,19 @@
 """Chapter 8: typical mistakes get a sentence that helps, own pictures are compared, and published checkpoints can take part."""
 
-import ast
+from functools import partial
 
-import nbformat
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from tests import notebooks
 from tests.test_hub import offline, snapshot_of
 from utils import ROOT, exercises, own_pictures
 
 NOTEBOOK = ROOT / "chapters" / "08_vision_tasks.ipynb"
+definitions = partial(notebooks.definitions, NOTEBOOK, "VIT = ", "FAMILIES = ", "WORDS = ", "LINES = ")
 
 
 def false_discovery(truth, said, label):
@@ -44,21 +45,6 @@ MISTAKES = [
 @pytest.mark.parametrize("id, answer, sentence", MISTAKES)
 def test_a_typical_mistake_is_named(id, answer, sentence):
     assert sentence in exercises.grade(id, answer)
-
-
-def definitions() -> str:
-    """The source of the chapter's imports, parameters, functions, classes and first settings."""
-    found = []
-    for cell in nbformat.read(NOTEBOOK, 4).cells:
-        tags = cell.metadata.get("tags", [])
-        if cell.cell_type == "code" and "exercise" not in tags:
-            for node in ast.parse(cell.source).body:
-                source = ast.get_source_segment(cell.source, node)
-                wanted = isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef) or "parameters" in tags
-                if wanted or source.startswith(("ch = ", "VIT = ", "FAMILIES = ", "WORDS = ", "LINES = ")):
-                    decorators = "".join(f"@{ast.unparse(d)}\n" for d in getattr(node, "decorator_list", []))
-                    found.append(decorators + source)
-    return "\n".join(found)
 
 
 @pytest.fixture(scope="module")
