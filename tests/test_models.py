@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -250,3 +252,15 @@ def test_a_mask_goes_where_its_picture_goes():
     assert moved.dtype == torch.int64 and set(moved.unique().tolist()) == {0, 7}
     both, either = ((turned[:, :1] > 0) & (moved > 0)).sum(), ((turned[:, :1] > 0) | (moved > 0)).sum()
     assert both / either > 0.97 and ((moved > 0) & (mask > 0)).sum() / ((moved > 0) | (mask > 0)).sum() < 0.9
+
+
+@pytest.mark.parametrize("count", [2, 90])
+def test_batches_hold_every_pair_once_and_put_equal_lengths_together(count):
+    rows = [([1] * (1 + i % 30), [2] * (1 + i // 3)) for i in range(count)]
+    source = recipes.batches(rows, 8, random.Random(0), pool=20)
+    once = list(itertools.islice(source, -(-count // 8)))
+    assert sum(len(batch["labels"]) for batch in once) == count
+    found = sorted((m.sum().item(), (y != -100).sum().item()) for b in once for m, y in zip(b["attention_mask"], b["labels"], strict=True))
+    assert found == sorted((len(s), len(t)) for s, t in rows)
+    padding = sum((batch["labels"] == -100).sum().item() for batch in once)
+    assert count == 2 or padding < sum(max(len(t) for _, t in rows) - len(t) for _, t in rows) / 2

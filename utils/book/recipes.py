@@ -149,6 +149,28 @@ def fit(model, loss: Callable, steps: int, optimisers: list, every: int = 100, t
             losses = []
 
 
+def collate(rows: list) -> dict:
+    """Token ids of source and target, a pair each → input_ids, attention_mask, labels (rows, longest); labels are -100 beyond the end."""
+    import torch
+    from torch.nn.utils.rnn import pad_sequence
+
+    source = pad_sequence([torch.tensor(row[0]) for row in rows], batch_first=True, padding_value=0)
+    labels = pad_sequence([torch.tensor(row[1]) for row in rows], batch_first=True, padding_value=-100)
+    return {"input_ids": source, "attention_mask": (source != 0).long(), "labels": labels}
+
+
+def batches(rows: list, size: int, rng, pool: int):
+    """Batches without end, collated: of `pool` at a time, pairs of about the same length come together. rng: a random.Random."""
+    rows = list(rows)
+    while True:
+        rng.shuffle(rows)
+        for at in range(0, max(1, len(rows) - pool * size + 1), pool * size):
+            some = sorted(rows[at : at + pool * size], key=lambda r: len(r[0]) + len(r[1]))
+            cut = [some[i : i + size] for i in range(0, len(some), size)]
+            rng.shuffle(cut)
+            yield from map(collate, cut)
+
+
 def pixels(images):
     """Pictures as the models of this repository take them: (n, height, width, 3) uint8 → (n, 3, height, width) from -1 to 1.
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 from datasets import Dataset
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
 from utils.book import recipes
@@ -70,25 +69,6 @@ def start(vocabulary: int) -> T5ForConditionalGeneration:
     return model
 
 
-def collate(rows: list[tuple[list[int], list[int]]]) -> dict[str, torch.Tensor]:
-    """Token ids of both sides → input_ids, attention_mask, labels of shape (rows, longest); labels are -100 beyond the end."""
-    source = pad_sequence([torch.tensor(row[0]) for row in rows], batch_first=True, padding_value=0)
-    labels = pad_sequence([torch.tensor(row[1]) for row in rows], batch_first=True, padding_value=-100)
-    return {"input_ids": source, "attention_mask": (source != 0).long(), "labels": labels}
-
-
-def batches(rows: list, size: int, rng: random.Random):
-    """Batches without end: of forty at a time, rows of about the same length come together."""
-    rows = list(rows)
-    while True:
-        rng.shuffle(rows)
-        for at in range(0, max(1, len(rows) - 40 * size + 1), 40 * size):
-            pool = sorted(rows[at : at + 40 * size], key=lambda r: len(r[0]) + len(r[1]))
-            cut = [pool[i : i + size] for i in range(0, len(pool), size)]
-            rng.shuffle(cut)
-            yield from map(collate, cut)
-
-
 @torch.inference_mode()
 def translate(model, tokenizer, texts: list[str], size: int = 128) -> list[str]:
     """Greedy translations of texts with their prefixes."""
@@ -117,7 +97,7 @@ def train(args, folder: Path) -> None:
     rows = list(zip(*(tokenizer([pair[side] for pair in pairs])["input_ids"] for side in (0, 1)), strict=True))
     model, rng = start(len(tokenizer)), random.Random(args.seed)
     print(f"{model.num_parameters():,} parameters, {len(rows):,} training phrases (both directions)", flush=True)
-    short, every = batches([row for row in rows if len(row[1]) <= 7], BATCH, rng), batches(rows, BATCH, rng)
+    short, every = recipes.batches([row for row in rows if len(row[1]) <= 7], BATCH, rng, 40), recipes.batches(rows, BATCH, rng, 40)
 
     def loss(step: int) -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16):  # quicker by a quarter where the processor has it

@@ -15,7 +15,6 @@ import torch
 from rouge_score import rouge_scorer
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
 from utils import assets
@@ -95,25 +94,6 @@ def damaged(text: str, rng: random.Random) -> str:
     return " ".join(word for _, word in sorted(kept)).lower().strip(".") or words[0].lower()
 
 
-def collate(rows: list[tuple[list[int], list[int]]]) -> dict[str, torch.Tensor]:
-    """Token ids of both sides → input_ids, attention_mask, labels of shape (rows, longest); labels are -100 beyond the end."""
-    source = pad_sequence([torch.tensor(row[0]) for row in rows], batch_first=True, padding_value=0)
-    labels = pad_sequence([torch.tensor(row[1]) for row in rows], batch_first=True, padding_value=-100)
-    return {"input_ids": source, "attention_mask": (source != 0).long(), "labels": labels}
-
-
-def batches(rows: list, size: int, rng: random.Random):
-    """Batches without end: of twenty at a time, rows of about the same length come together."""
-    rows = list(rows)
-    while True:
-        rng.shuffle(rows)
-        for at in range(0, max(1, len(rows) - 20 * size + 1), 20 * size):
-            pool = sorted(rows[at : at + 20 * size], key=lambda r: len(r[0]) + len(r[1]))
-            cut = [pool[i : i + size] for i in range(0, len(pool), size)]
-            rng.shuffle(cut)
-            yield from map(collate, cut)
-
-
 @torch.inference_mode()
 def written(model, tokenizer, some: list[Pair], size: int = 64, **options) -> list[str]:
     """A summary for each pair, as the model's generation settings say, or `options`."""
@@ -168,13 +148,13 @@ def train(args, folder: Path) -> None:
 
     sentences = [p.summary for p in learn] + [s for p in learn for s in p.sentences if len(s.split()) <= 20]
     whole, bare = [p for p in learn if p.body], [p for p in learn if not p.body]
-    names, texts = batches(rows(bare), 2 * BATCH, rng), batches(rows(whole), BATCH, rng)
-    validation = [collate(rows(summaries.pairs("validation"))[at::8]) for at in range(8)]
+    names, texts = recipes.batches(rows(bare), 2 * BATCH, rng, 20), recipes.batches(rows(whole), BATCH, rng, 20)
+    validation = [recipes.collate(rows(summaries.pairs("validation"))[at::8]) for at in range(8)]
     print(f"{model.num_parameters():,} parameters; {len(whole):,} docstrings with a text, {len(bare):,} without", flush=True)
 
     def mend() -> dict[str, torch.Tensor]:
         some = rng.sample(sentences, 2 * BATCH)
-        return collate(list(zip(ids([damaged(s, rng) for s in some], LONGEST), ids(some, WRITTEN), strict=True)))
+        return recipes.collate(list(zip(ids([damaged(s, rng) for s in some], LONGEST), ids(some, WRITTEN), strict=True)))
 
     def loss(step: int) -> torch.Tensor:
         batch = mend() if step <= MEND * args.steps else next(names if step <= BARE * args.steps else texts)
