@@ -16,7 +16,7 @@ from utils import assets, detection
 from utils.book import recipes
 from utils.embedded import scenes
 
-SHORT = {"steps": 600, "at_least": 0.2}
+SHORT = {"steps": 600, "at_least": 0.15}
 SCENES, BATCH, MOST = 24_000, 16, 4
 EYE, OUT = "embedded/digits-cnn", ["stage2"]  # a map of 8 x 8 places, 64 channels
 WIDTH, QUERIES = 64, 12
