@@ -119,4 +119,4 @@ def evaluate(folder: Path) -> dict:
 
 
 if __name__ == "__main__":
-    recipes.main(__file__, train, evaluate, steps=800, short=SHORT)
+    recipes.main(__file__, train, evaluate, steps=7000, short=SHORT)
