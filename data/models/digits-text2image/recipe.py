@@ -30,7 +30,7 @@ GUIDANCE, DDIM_STEPS = 1.5, 25
 RARE = ("sks", "zwx", "qev")  # words for things that nobody has shown it
 
 
-def start(width: int = 64) -> tuple[CLIPTextModel, UNet2DConditionModel]:
+def start() -> tuple[CLIPTextModel, UNet2DConditionModel]:
     """A text encoder of two layers and a U-Net at random: 16 × 16, 8 × 8 and 4 × 4 pixels, the last two look at the words."""
     size = len(vocabulary())
     text = CLIPTextConfig(
@@ -38,7 +38,7 @@ def start(width: int = 64) -> tuple[CLIPTextModel, UNet2DConditionModel]:
         max_position_embeddings=WORDS, initializer_factor=5.0, bos_token_id=1, eos_token_id=2, pad_token_id=0,
     )  # fmt: skip
     unet = UNet2DConditionModel(
-        sample_size=cards.SIZE, in_channels=3, out_channels=3, block_out_channels=(width // 2, width, width), layers_per_block=1,
+        sample_size=cards.SIZE, in_channels=3, out_channels=3, block_out_channels=(32, 64, 64), layers_per_block=1,
         norm_num_groups=8, cross_attention_dim=64, attention_head_dim=4,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
@@ -112,14 +112,14 @@ def train(args, folder: Path) -> None:
 @torch.inference_mode()
 def draw(text, unet, scheduler, asked: list[str], guidance: float = GUIDANCE, steps: int = DDIM_STEPS, seed: int = 0) -> np.ndarray:
     """One drawing for each prompt with DDIM (Song et al., 2021): (prompts, 16, 16, 3) from 0 to 1."""
-    said = text(tokenizer()(["", *asked], padding="max_length", return_tensors="pt").input_ids.to(text.device)).last_hidden_state
+    said = text(tokenizer()(["", *asked], padding="max_length", return_tensors="pt").input_ids).last_hidden_state
     said = torch.cat([said[:1].expand(len(asked), -1, -1), said[1:]])
-    noisy = torch.randn(len(asked), 3, cards.SIZE, cards.SIZE, generator=torch.Generator().manual_seed(seed)).to(unet.device)
+    noisy = torch.randn(len(asked), 3, cards.SIZE, cards.SIZE, generator=torch.Generator().manual_seed(seed))
     scheduler.set_timesteps(steps)
     for time in scheduler.timesteps:
         without, with_words = unet(torch.cat([noisy, noisy]), time, said).sample.chunk(2)
         noisy = scheduler.step(without + guidance * (with_words - without), time, noisy).prev_sample
-    return ((noisy + 1) / 2).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
+    return ((noisy + 1) / 2).clamp(0, 1).permute(0, 2, 3, 1).numpy()
 
 
 @torch.inference_mode()
