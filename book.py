@@ -9,13 +9,13 @@ Others: run, serve, lab, accept, lock, clean; each has --help. Options of book.p
 
     --torch auto|cpu|cuda     which build of PyTorch (auto: CUDA where there is an NVIDIA driver)
     --repair                  make a broken .venv anew
+    --here                    install into the environment of this Python instead: conda, a container, a hub's image
 
 Standard library only. This file and utils/book/environment.py are readable for every Python from 3.6 on,
 so that an old one can say what it needs.
 """
 
 import argparse
-import glob
 import importlib.util
 import os
 import shutil
@@ -56,14 +56,14 @@ def find_python(running=sys.version_info[:2]):
     )
 
 
-def conda_python():
-    """The Python of an active conda environment that was made from environment.yml, if there is one."""
-    packages = os.path.join("Lib" if WINDOWS else os.path.join("lib", "python3*"), "site-packages")
-    for prefix in filter(None, (os.environ.get("CONDA_PREFIX"), sys.prefix)):
-        ours = os.path.join(glob.escape(prefix), packages, "transformer_book_companion-*.dist-info")
-        if os.path.isdir(os.path.join(prefix, "conda-meta")) and glob.glob(ours):
-            return os.path.join(prefix, "python.exe" if WINDOWS else os.path.join("bin", "python"))
-    return None
+def environment_here(asked):
+    """Is the environment to be used the one of this Python, or an active one of conda? When asked for, now or before."""
+    for prefix in [sys.prefix] if asked else filter(None, (os.environ.get("CONDA_PREFIX"), sys.prefix)):
+        if prefix != environment.OWN and (asked or os.path.isfile(os.path.join(prefix, environment.HERE))):
+            inside = os.path.join(prefix, "python.exe" if WINDOWS else os.path.join("bin", "python"))
+            environment.use(prefix, inside if prefix != sys.prefix else sys.executable)
+            return True
+    return False
 
 
 def hand_over(python, arguments):
@@ -87,14 +87,13 @@ def main():
     parser = argparse.ArgumentParser(prog="book.py", add_help=False, allow_abbrev=False)
     parser.add_argument("--torch", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--repair", action="store_true")
+    parser.add_argument("--here", action="store_true")
     own, arguments = parser.parse_known_args()
-    if arguments in ([], ["-h"], ["--help"]) and not own.repair:
+    if arguments in ([], ["-h"], ["--help"]) and not (own.repair or own.here):
         return print(__doc__)
-    python = conda_python()
-    if python and own.repair:
-        environment.stop("This is a conda environment: renew it with `conda env update --file environment.yml`.")
-    if not python:
-        python = environment.prepare(find_python, own.torch, own.repair)
+    if environment_here(own.here) and own.repair:
+        environment.stop("--repair makes .venv anew; this is another environment: make it anew with the tool it was made with.")
+    python = environment.prepare(find_python, own.torch, own.repair)
     if arguments:
         hand_over(python, arguments)
 

@@ -35,11 +35,11 @@ def browser():
     """A headless Chromium; a machine without one fails, and reads how to get it."""
     from playwright.sync_api import sync_playwright
 
-    from utils.book import doctor
+    from utils.book import browser
 
-    found = doctor.chromium()
+    found = browser.find()
     if found is None:
-        pytest.fail(f"The tests of pages need Chromium or Chrome: {doctor.how_to_get_chromium()}")
+        pytest.fail(f"The tests of pages need Chrome, Chromium or Edge: {browser.how_to_get()}")
     flags = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run"
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=found, args=flags.split())

@@ -15,7 +15,7 @@ import nbformat
 import pytest
 
 from utils import ROOT, exercises, targets
-from utils.book import plan, records
+from utils.book import key, plan, records
 from utils.book.accept import TAG, calls, lines
 from utils.quizzes import questions
 
@@ -243,7 +243,7 @@ def test_every_solution_passes_and_every_stub_fails_in_a_sentence(chapter):
 
 def judge(imports: str, tasks: dict, root=ROOT) -> dict:
     """What the chapter's judges say about solution and stub of each exercise."""
-    env = {**os.environ, "PYTHONPATH": str(plan.CODE.parent), "BOOK_ROOT": str(root)}
+    env = {**os.environ, "PYTHONPATH": str(key.CODE.parent), "BOOK_ROOT": str(root)}
     asked = {"input": json.dumps([imports, tasks]), "cwd": root / "chapters", "env": env, "timeout": 300}
     done = subprocess.run([sys.executable, "-c", JUDGE], capture_output=True, text=True, **asked)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
-import pytest
 from packaging.requirements import Requirement
 
 from utils import ROOT, assets, targets
@@ -25,7 +22,7 @@ def test_it_looks_at_everything_and_names_every_target():
     names = [f.name for f in findings]
     for name in ("system", "processor", "memory", "disk", "version", "environment", "kernel", "PyTorch", "devices", *targets.names()):
         assert name in names
-    assert {"MiniLM", "JavaScript", "Chromium"} <= set(names)
+    assert {"MiniLM", "JavaScript", "browser"} <= set(names)
     assert all(f.found for f in findings)
 
 
@@ -42,11 +39,12 @@ def test_what_it_says_of_this_machine_is_so():
 
 
 def test_the_command_ends_with_the_number_of_things_missing(monkeypatch, capsys):
-    absent = [doctor.Finding("parts", "Chromium", "not found", "get it"), doctor.Finding("parts", "later", "not yet", "no need", needed=False)]
+    later = doctor.Finding("parts", "later", "not yet", "no need", needed=False)
+    absent = [doctor.Finding("parts", "browser", "not found", "get it"), later]
     monkeypatch.setattr(doctor, "examine", lambda: [doctor.Finding("machine", "disk", "9 GB"), *absent])
     assert doctor.run() == 1
     said = capsys.readouterr().out
-    assert "Missing: Chromium." in said and "get it" in said
+    assert "Missing: browser." in said and "get it" in said
     monkeypatch.setattr(doctor, "examine", lambda: absent[1:])
     assert doctor.run() == 0 and "Nothing that the book needs is missing" in capsys.readouterr().out
 
@@ -108,19 +106,3 @@ def test_a_changed_model_is_named(monkeypatch):
     monkeypatch.setattr(assets, "checksum", lambda path: "0" * 64)
     finding = found(doctor.parts(), "MiniLM")
     assert finding.found == "not usable" and "expected SHA-256" in finding.remedy
-
-
-@pytest.mark.parametrize("apt", [True, False])
-def test_a_missing_browser_comes_with_the_command_that_installs_it(monkeypatch, tmp_path, apt):
-    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
-    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/apt-get" if apt and name == "apt-get" else None)
-    finding = found(doctor.parts(), "Chromium")
-    assert finding.found == "not found" and finding.needed
-    assert finding.remedy == ("sudo apt-get install chromium" if apt else "python -m playwright install chromium")
-
-
-def test_a_browser_on_the_path_is_found(monkeypatch, tmp_path):
-    browser = tmp_path / "chromium"
-    browser.touch()
-    monkeypatch.setattr(shutil, "which", lambda name: str(browser) if name == "chromium" else None)
-    assert doctor.chromium() == Path(browser)

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from utils import ROOT, targets
-from utils.book import BookError, accept, guard, plan, pool, progress, records, worker
+from utils.book import BookError, accept, compare, estimate, guard, key, plan, pool, progress, records, worker
 from utils.book import run as runner
 
 NOTEBOOKS = ROOT / "tests" / "fixtures" / "notebooks"
@@ -37,7 +37,7 @@ class Shelf:
 
     def start(self, *arguments: str, **env: str) -> subprocess.Popen:
         """Start `book …`; its output can be read from stdout."""
-        environment = {**os.environ, "BOOK_ROOT": str(self.root), "PYTHONPATH": str(plan.CODE.parent), "BOOK_THREADS": "1", **env}
+        environment = {**os.environ, "BOOK_ROOT": str(self.root), "PYTHONPATH": str(key.CODE.parent), "BOOK_THREADS": "1", **env}
         command = [sys.executable, "-u", "-m", "utils.book", *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "encoding": "utf-8"}
         return subprocess.Popen(command, cwd=self.root, env=environment, **pipes)
@@ -250,12 +250,12 @@ def test_accept_changes_only_outputs_and_nbval_then_names_what_moved(tmp_path):
             assert all(set(o.get("data", {})) <= {"text/plain"} for o in new["outputs"])
 
     code, output = shelf.book("test", "--only", "chapters")
-    assert code == 0 and re.search(r"6 passed in", output), output
+    assert code == 0 and "0 chapters executed, 1 kept; cells: 6 passed" in output, output
 
     moved = accepted.decode().replace("one and one are two\\\"", "one and one make two\\\"").replace("(0.4, 0.6)", "(0.6, 0.7)")
     path.write_text(moved, encoding="utf-8", newline="\n")
     code, output = shelf.book("test", "--only", "chapters")
-    assert code == 1 and re.search(r"2 failed.*4 passed in", output), output
+    assert code == 1 and "1 chapter executed, 0 kept; cells: 4 passed, 2 failed; 1 chapter did not run through" in output, output
     lines = [line.strip() for line in output.splitlines()]
     at = lines.index("90_good, claim 90.1-sum")
     assert lines[at + 1 : at + 3] == ["was:  ✓ 90.1-sum — one and one are two", "now:  ✓ 90.1-sum — one and one make two"]
@@ -266,6 +266,61 @@ def test_accept_changes_only_outputs_and_nbval_then_names_what_moved(tmp_path):
     path.write_bytes(accepted)
     assert "as before" in shelf.book("accept")[1]
     assert path.read_bytes() == accepted
+
+
+def test_a_chapter_is_executed_once_whichever_command_comes_first(tmp_path):
+    """nbval's run leaves what `run` leaves; `run` and `accept` after it, and `test` after them, execute nothing."""
+    shelf = Shelf(tmp_path / "shelf", "90_good")
+    assert shelf.book("accept")[0] == 0
+    by_run, of_run = shelf.read("90_good.json"), shelf.read("90_good.ipynb")
+    code, output = shelf.book("test", "90", "--force")
+    assert code == 0 and "1 chapter executed, 0 kept; cells: 6 passed" in output, output
+    by_nbval, of_nbval = shelf.read("90_good.json"), shelf.read("90_good.ipynb")
+    assert by_nbval["finished"] >= by_run["finished"] and by_nbval["peak_memory_mb"] > 20 and by_nbval["compute_seconds"] > 0
+    own = ("finished", "seconds", "compute_seconds", "peak_memory_mb")
+    assert {k: v for k, v in by_nbval.items() if k not in own} == {k: v for k, v in by_run.items() if k not in own}
+
+    def shown(notebook: dict) -> list:
+        return [(c["source"], c.get("outputs"), c.get("execution_count")) for c in notebook["cells"]]
+
+    assert shown(of_nbval) == shown(of_run)
+    assert "unchanged" in shelf.book("run")[1] and "0 chapters executed, 1 kept" in shelf.book("test", "--only", "chapters")[1]
+
+
+def test_nbval_walks_on_after_a_cell_that_fails_but_not_without_a_kernel(tmp_path):
+    shelf = Shelf(tmp_path / "shelf", "91_raises", "93_kills_its_kernel", "96_no_parameters")
+    code, output = shelf.book("test", "--only", "chapters")
+    assert code == 1 and "3 chapters did not run through" in output
+    assert shelf.read("91_raises.failed.json")["failure"] == {"cell": 6, "claim": None, "reason": "RuntimeError: the lamp is out"}
+    after = [c for c in shelf.read("91_raises.failed.ipynb")["cells"] if c["cell_type"] == "code"]
+    assert all(c["execution_count"] for c in after), "the cells after the failure were executed, too"
+    assert "memory ran out" in shelf.read("93_kills_its_kernel.failed.json")["failure"]["reason"]
+    assert "96_no_parameters: no cell tagged 'parameters'" in output
+    assert shelf.leftovers() == [] and shelf.processes() == []
+
+
+def test_a_kept_run_is_compared_by_nbval_without_a_kernel(tmp_path):
+    def notebook(name: str, stored: list[str], executed: list[str]) -> Path:
+        cells = []
+        for number, text in enumerate(stored):
+            output = {"output_type": "stream", "name": "stdout", "text": [text] if executed is stored else text}
+            cells.append({"cell_type": "code", "id": f"c{number}", "source": "print()", "outputs": [output], "execution_count": number + 1,
+                          "metadata": {"tags": [accept.TAG]}})  # fmt: skip
+        cells.insert(1, {"cell_type": "markdown", "id": "m", "source": "prose", "metadata": {}})
+        if executed is stored:  # papermill's own cell
+            own = {"cell_type": "code", "id": "own", "source": "seed = 1", "outputs": [], "execution_count": 9}
+            cells.insert(1, own | {"metadata": {"tags": ["injected-parameters"]}})
+        (tmp_path / name).write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}), encoding="utf-8")
+        return tmp_path / name
+
+    lines = ["✓ 90.1-a — first\n", "✓ 90.1-b — second\n", "✓ Exercise 90.1\n"]
+    chapter = notebook("90_own.ipynb", lines, [])
+    same = compare.kept(chapter, notebook("same.ipynb", lines, lines))
+    assert (same.passed, same.failed, same.moved) == (3, 0, [])
+    other = [lines[0], "✗ 90.1-b — second\n", lines[2]]
+    found = compare.kept(chapter, notebook("other.ipynb", other, other))
+    assert (found.passed, found.failed) == (2, 1)
+    assert found.moved == ["90_own, claim 90.1-b\n    was:  ✓ 90.1-b — second\n    now:  ✗ 90.1-b — second"]
 
 
 def test_accept_refuses_a_wrong_solution(tmp_path):
@@ -282,8 +337,8 @@ def test_the_unfinished_notebook_is_saved_while_a_run_goes_on(tmp_path, monkeypa
     monkeypatch.setattr(worker, "SAVE_EVERY", 0)
     part, events = tmp_path / "part.tmp", []
     job = {"notebook": str(NOTEBOOKS / "91_raises.ipynb"), "part": str(part), "parameters": {"seed": 5}}
-    job |= {"cwd": str(tmp_path), "timeout": 60}
-    monkeypatch.setenv("PYTHONPATH", str(plan.CODE.parent))
+    job |= {"cwd": str(tmp_path), "timeout": 60, "nbval": False}
+    monkeypatch.setenv("PYTHONPATH", str(key.CODE.parent))
     saved = []
     monkeypatch.setattr(worker.Execution, "save", lambda self, save=worker.Execution.save: (save(self), saved.append(self.cell)))
     last = worker.Execution(job, events.append).run()
@@ -364,12 +419,68 @@ def test_a_long_cell_still_gives_a_sign_of_life(monkeypatch, capsys):
     assert re.search(r"04_long: cell 3 of 9, \d s, 1 claim, 200 MB", capsys.readouterr().out)
 
 
-def test_only_as_many_chapters_run_at_once_as_cores_and_memory_allow(monkeypatch):
-    target = targets.Target("cpu", "", "cpu", "float32", 2, 3, False, 60)
-    for cores, free, expected in [(8, 64, 4), (8, 7, 2), (1, 64, 1), (8, 1, 1)]:
+def expecting(**needs: tuple[float, float]) -> dict[str, estimate.Expected]:
+    """name → a job that is expected to take so many seconds and MB, the longest first."""
+    made = {name: estimate.Expected(name, *need) for name, need in needs.items()}
+    return dict(sorted(made.items(), key=lambda item: -item[1].seconds))
+
+
+def test_chapters_start_longest_first_as_cores_and_memory_allow():
+    jobs = expecting(small=(10, 500), long=(60, 2500), middle=(30, 3000))
+    waiting = list(jobs.values())
+    assert [e.job for e in waiting] == ["long", "middle", "small"]
+    assert estimate.fitting(waiting, [], 2, 4000).job == "long"
+    rest = waiting[1:]
+    assert estimate.fitting(rest, [jobs["long"]], 2, 4000).job == "small", "the middle one has to wait for memory, the small one not"
+    assert estimate.fitting(rest, [jobs["long"]], 2, 6000).job == "middle"
+    assert estimate.fitting(rest, [jobs["long"], jobs["small"]], 2, 99999) is None, "two cores"
+    assert estimate.fitting(waiting, [], 2, 100).job == "long", "alone, every chapter may"
+
+
+def test_the_time_until_all_are_done_is_worked_out_with_what_fits():
+    jobs = expecting(a=(60, 1000), b=(40, 1000), c=(30, 1000), d=(10, 3000))
+    waiting = list(jobs.values())
+    left = lambda at_once, room, **had: estimate.seconds_left(  # noqa: E731
+        [e for e in waiting if e.job not in had], {jobs[name]: seconds for name, seconds in had.items()}, at_once, room
+    )
+    assert left(1, 9999) == 140
+    assert left(2, 9999) == 70  # a and b, c after b, d after a
+    assert left(2, 3500) == 80  # d alone, at the end
+    assert left(2, 9999, a=50, b=0) == 50  # a ends at 10, c at 40, b at 40, d at 50
+    assert [estimate.in_words(s) for s in (3, 62, 130, 3900)] == ["10 s", "60 s", "2 min", "1 h 5 min"]
+
+
+def test_expectations_come_from_this_machine_then_from_the_committed_record(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "ROOT", tmp_path)
+
+    def record(seconds: float, **parameters) -> dict:
+        made_with = {"target": "cpu", "seed": 0, **parameters}
+        return {"seconds": seconds, "compute_seconds": seconds, "peak_memory_mb": 1000, "parameters": made_with}
+
+    records.write_json(records.results_file("cpu"), {"chapters": {"1": record(10), "2": record(40), "90": record(20, size=5)}})
+    records.write_json(records.runs_folder("cpu") / "01_a.json", record(30))
+    (records.runs_folder("cpu") / "01_a.ipynb").write_text("{}")
+    assert estimate.slowness("cpu") == 3
+
+    def job(number: int, **parameters) -> plan.Job:
+        target = targets.load("cpu")
+        return plan.Job(records.Chapter(number, Path(), f"{number:02d}_x", ""), target, {"target": "cpu", **parameters}, Path())
+
+    jobs = [job(1, seed=2), job(2), job(90, size=5), job(90, size=6), job(3)]
+    found = {(e.job.chapter.number, e.job.parameters.get("size")): e for e in estimate.expected(jobs)}
+    assert found[1, None].seconds == 30, "seen here"
+    assert found[2, None].seconds == 120 and found[90, 5].seconds == 60, "the committed ones, on a machine three times as slow"
+    assert found[90, 6].seconds == found[3, None].seconds == 70, "of other parameters, or none: the average"
+    assert found[2, None].memory_mb == estimate.MARGIN * 1000 + estimate.WORKER_MB and found[3, None].memory_mb == 3 * 1024
+    assert [e.seconds for e in estimate.expected(jobs)] == [120, 70, 70, 60, 30]
+
+
+def test_without_a_number_the_cores_decide_and_memory_is_counted(monkeypatch):
+    for cores, threads, expected in [(8, 1, 8), (8, 2, 4), (1, 2, 1)]:
         monkeypatch.setattr(runner, "cores", lambda n=cores: n)
-        monkeypatch.setattr(psutil, "virtual_memory", lambda gb=free: type("M", (), {"available": gb * 2**30}))
-        assert runner.jobs_that_fit(target) == expected
+        assert runner.side_by_side(targets.Target("cpu", "", "cpu", "float32", threads, 3, False, 60)) == expected
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("M", (), {"available": 4 * 2**30}))
+    assert runner.free_memory() == 4096
 
 
 def test_a_missing_papermill_is_said_before_anything_runs(monkeypatch):
@@ -382,7 +493,7 @@ def test_a_package_that_papermill_lacks_is_named(tmp_path):
     shelf = Shelf(tmp_path / "book", "90_good")
     (tmp_path / "broken" / "papermill").mkdir(parents=True)
     (tmp_path / "broken" / "papermill" / "__init__.py").write_text("import a_package_that_is_missing\n")
-    paths = os.pathsep.join([str(tmp_path / "broken"), str(plan.CODE.parent)])
+    paths = os.pathsep.join([str(tmp_path / "broken"), str(key.CODE.parent)])
     code, output = shelf.book("run", PYTHONPATH=paths)
     assert code == 1 and "No module named 'a_package_that_is_missing'" in re.sub(r"[│\s]+", " ", output)
 
@@ -423,6 +534,13 @@ def test_the_latest_record_is_the_local_one_then_the_committed(tmp_path, monkeyp
     assert records.latest("cpu", 1) == {"seconds": 1.23457}, "a record without its notebook does not count"
     (records.runs_folder("cpu") / "01_a.ipynb").write_text("{}")
     assert records.latest("cpu", 1) == {"seconds": 2}
+
+
+def test_chapters_chosen_for_the_tests_are_the_only_part(broken):
+    code, output = broken.book("test", "90", "--only", "unit")
+    assert code == 1 and "leave out --only unit" in output
+    code, output = broken.book("test", "5")
+    assert code == 1 and "There is no chapter '5'" in output
 
 
 @pytest.mark.parametrize("command", "build run test serve lab doctor accept lock clean".split())

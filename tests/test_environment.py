@@ -74,27 +74,30 @@ def test_every_line_of_the_lock_is_one_exact_version():
         assert requirement.url is None and not requirement.extras
 
 
-def test_the_lock_begins_with_torch_and_brings_neither_cuda_libraries_nor_what_must_stay_out():
-    names = [canonicalize_name(r.name) for r in lock.locked()]
-    assert names[0] == "torch"
-    assert not [n for n in names if n.startswith(lock.BROUGHT_BY_TORCH) or n in lock.UNWANTED]
+def test_the_lock_brings_neither_pytorch_nor_cuda_libraries_nor_what_must_stay_out():
     text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    assert "://" not in text and not re.search(r"^\s*-", text, re.MULTILINE)  # no index, no hash, no option
+    names = [canonicalize_name(r.name) for r, _ in lock.parsed(text)]
+    assert not [n for n in names if n == "torch" or n.startswith(lock.BROUGHT_BY_TORCH) or n in lock.UNWANTED]
+    assert "://" not in text and not re.search(r"^-", text, re.MULTILINE)  # no index, no option
+    assert str(lock.locked()[0]) == environment.torch() == "torch==2.13.0"
 
 
-def test_conda_installs_the_same_lock_and_this_repository():
-    conda = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
-    python = next(str(d) for d in conda["dependencies"] if str(d).startswith("python="))
-    pip = next(d["pip"] for d in conda["dependencies"] if isinstance(d, dict))
-    assert "pip" in conda["dependencies"]
-    assert SpecifierSet(PROJECT["requires-python"]).contains(python.removeprefix("python="))
-    assert "--requirement requirements.lock" in pip and "--editable ." in pip
-    named = {canonicalize_name(Requirement(line).name) for line in pip if not line.startswith("--")}
-    assert not named, f"environment.yml names {named} itself; the lock does that"
+def test_every_package_of_the_lock_has_the_hashes_of_its_files():
+    for requirement, hashes in lock.parsed((ROOT / "requirements.lock").read_text(encoding="utf-8")):
+        assert hashes and all(re.fullmatch(r"sha256:[0-9a-f]{64}", h) for h in hashes), requirement
 
 
-def test_pip_reads_the_lock_as_conda_does(tmp_path):
-    """pip itself finds every locked package of this system installed: nothing is left to resolve or to fetch."""
+def test_conda_brings_python_and_pip_and_book_py_the_rest():
+    text = (ROOT / "environment.yml").read_text(encoding="utf-8")
+    conda = yaml.safe_load(text)["dependencies"]
+    assert [d.partition("=")[0] for d in conda] == ["python", "pip"], "the versions are in requirements.lock, and only there"
+    assert SpecifierSet(PROJECT["requires-python"]).contains(conda[0].removeprefix("python="))
+    assert "python book.py --here build" in text
+    assert "python book.py --here" in (ROOT / "postBuild").read_text(encoding="utf-8")
+
+
+def test_pip_finds_everything_of_the_lock_installed():
+    """Nothing is left to resolve or to fetch."""
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "--no-index", "--requirement", "requirements.lock"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0 and "Would install" not in done.stdout, done.stdout[-500:] + done.stderr[-500:]
@@ -153,6 +156,16 @@ MARKERS = {
     f"{ALL} or (python_full_version < '3.14' and sys_platform == 'linux') or (python_full_version < '3.14' and sys_platform == 'win32')": "",
     "python_full_version < '3.14' and sys_platform == 'win32'": "sys_platform == 'win32'",
     f"{ALL} or (python_full_version < '3.14' and sys_platform == 'linux')": "sys_platform == 'darwin' or sys_platform == 'linux'",
+    # of newer releases of uv, with brackets in brackets
+    "python_full_version < '3.14' and "
+    "((platform_machine == 'arm64' and sys_platform == 'darwin') or sys_platform == 'linux' or sys_platform == 'win32')": "",
+    "python_full_version < '3.12' and (sys_platform == 'linux' or sys_platform == 'win32')": (
+        "(python_full_version < '3.12' and sys_platform == 'linux') or (python_full_version < '3.12' and sys_platform == 'win32')"
+    ),
+    "(python_full_version < '3.12' or platform_machine == 'aarch64') and (sys_platform == 'linux' or sys_platform == 'win32')": (
+        "(python_full_version < '3.12' and sys_platform == 'linux') or (python_full_version < '3.12' and sys_platform == 'win32') or "
+        "(platform_machine == 'aarch64' and sys_platform == 'linux') or (platform_machine == 'aarch64' and sys_platform == 'win32')"
+    ),
     ALL.replace("< '3.14'", "< '3.12'")
     + " or (python_full_version < '3.12' and sys_platform == 'linux') or (python_full_version < '3.12' and sys_platform == 'win32')": (
         "python_full_version < '3.12'"
@@ -190,18 +203,28 @@ def copy_of_project(folder: Path) -> Path:
     return folder
 
 
-def test_lock_writes_torch_first_and_leaves_out_what_torch_brings(tmp_path, uv):
-    uv("absl-py==2.0\nnvidia-cublas==13.0 ; sys_platform == 'linux'\ntorch==2.13.0\ntriton==3.0\nrich==15.0.0\n")
+def with_hash(*lines: str) -> str:
+    """Lines as uv writes them, each with a hash."""
+    return "".join(f"{line} \\\n    --hash=sha256:{'0' * 64}\n" for line in lines)
+
+
+def test_lock_leaves_out_pytorch_and_what_it_brings_and_keeps_the_hashes(tmp_path, uv):
+    uv(with_hash("rich==15.0.0", "nvidia-cublas==13.0 ; sys_platform == 'linux'", "torch==2.13.0", "triton==3.0", "absl-py==2.0"))
     assert lock.write(root=copy_of_project(tmp_path)) == 0
     assert [str(r) for r in lock.locked(tmp_path)] == ["torch==2.13.0", "absl-py==2.0", "rich==15.0.0"]
+    written = (tmp_path / "requirements.lock").read_text(encoding="utf-8")
+    assert written == lock.HEAD + with_hash("absl-py==2.0", "rich==15.0.0")
 
 
-def test_lock_refuses_what_must_stay_out_and_keeps_the_old_file(tmp_path, uv):
-    (copy_of_project(tmp_path) / "requirements.lock").write_text("torch==2.13.0\n", encoding="utf-8")
-    uv("torch==2.13.0\ntorchvision==0.28.0\n")
+def test_lock_refuses_what_must_stay_out_and_what_has_no_hash_and_keeps_the_old_file(tmp_path, uv):
+    (copy_of_project(tmp_path) / "requirements.lock").write_text("rich==14.0.0\n", encoding="utf-8")
+    uv(with_hash("rich==15.0.0", "torchvision==0.28.0"))
     with pytest.raises(BookError, match="torchvision got into the environment"):
         lock.write(root=tmp_path)
-    assert (tmp_path / "requirements.lock").read_text(encoding="utf-8") == "torch==2.13.0\n"
+    uv("rich==15.0.0\n")
+    with pytest.raises(BookError, match="no hash for rich"):
+        lock.write(root=tmp_path)
+    assert (tmp_path / "requirements.lock").read_text(encoding="utf-8") == "rich==14.0.0\n"
 
 
 def test_lock_without_uv_says_how_to_get_it(monkeypatch, tmp_path):

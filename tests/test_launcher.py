@@ -37,6 +37,9 @@ build-backend = "setuptools.build_meta"
 [project]
 name = "transformer-book-companion"
 version = "0.1.0"
+dependencies = [
+    "torch==2.13.0",
+]
 [project.scripts]
 book = "utils.book.__main__:main"
 [tool.setuptools.packages.find]
@@ -99,6 +102,11 @@ class Index:
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server.server_port}/simple"
 
+    def hash(self, line: str) -> str:
+        """SHA-256 of the wheel that a line like "part==1.0" means; zeros where there is none."""
+        path = self.folder / f"{line.replace('==', '-')}-py3-none-any.whl"
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "0" * 64
+
     def hold(self, wheel: str):
         self.held, self.asked, self.gate = {wheel}, threading.Event(), threading.Event()
 
@@ -155,7 +163,8 @@ class Clone:
         self.lock("1.0")
 
     def lock(self, part: str, *more: str) -> None:
-        lines = ["torch==2.13.0", f"part=={part}", f"setuptools=={self.index.setuptools}", *more]
+        names = (f"part=={part}", f"setuptools=={self.index.setuptools}", *more)
+        lines = [f"{name} \\\n    --hash=sha256:{self.index.hash(name)}" for name in names]
         (self.folder / "requirements.lock").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def variables(self, **changed: str) -> dict:
@@ -222,7 +231,8 @@ def test_first_call_makes_the_environment_and_hands_over(made):
     assert told["arguments"] == ["build", "-p", "a=b"]
     assert Path(told["python"]).parent == made.venv / "bin" and told["JUPYTER_PREFER_ENV_PATH"] == "1"
     assert told["PATH"].split(os.pathsep)[0] == str(made.venv / "bin")
-    assert re.findall(r"^(PyTorch|libraries|this book) · \d+ s · installed$", made.said, re.M) == ["PyTorch", "libraries", "this book"]
+    said = re.findall(r"^(.+) · \d+ s · installed$", made.said, re.M)
+    assert said == ["PyTorch", "libraries", "what PyTorch brings", "this book"]
     assert "Collecting" not in made.said and "Collecting torch==2.13.0" in made.log  # pip's own words only in the log
 
 
@@ -405,7 +415,7 @@ def test_what_is_installed_already_counts_as_free_disk(launcher, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10e9, 6e9, 4e9))
     reached = []
     monkeypatch.setattr(launcher.environment, "pip", lambda *_: reached.append(True))
-    monkeypatch.setattr(launcher.environment, "torch_options", lambda _: [])
+    monkeypatch.setattr(launcher.environment, "torch_index", lambda _: "")
     monkeypatch.setattr(launcher.environment, "has_nvidia_driver", lambda: False)
     launcher.environment.install(launcher.find_python, None)
     assert reached
@@ -450,27 +460,52 @@ def test_a_python_without_venv_is_told_the_package_to_install(launcher, monkeypa
         launcher.find_python()
 
 
-def test_an_active_conda_environment_of_the_book_is_used_as_it_is(clone, tmp_path):
+def test_an_altered_package_is_not_installed(clone):
+    lock = clone.folder / "requirements.lock"
+    lock.write_text(lock.read_text().replace(clone.index.hash("part==1.0"), "1" * 64), encoding="utf-8")
+    code, said = clone.run("build")
+    assert code == 1 and "is not the file that requirements.lock names" in said.splitlines()[-1] and "Traceback" not in said
+    assert not list(clone.packages.glob("part*"))
+
+
+def test_a_package_without_a_hash_is_not_installed(clone):
+    with open(clone.folder / "requirements.lock", "a", encoding="utf-8") as lock:
+        lock.write("other==1.0\n")
+    assert clone.run("build")[0] == 1 and not list(clone.packages.glob("other*"))
+
+
+def test_here_installs_into_the_environment_that_runs_and_keeps_to_it(clone, tmp_path):
+    """As in a conda environment, where `python` is the environment's own."""
     prefix = tmp_path / "conda env"
-    venv.create(prefix, symlinks=True, with_pip=False)
-    (prefix / "conda-meta").mkdir()
+    venv.create(prefix, symlinks=True, with_pip=True)
+    python = str(prefix / "bin" / "python")
     packages = next(prefix.glob("lib/python3*/site-packages"))
-    environment = clone.variables(CONDA_PREFIX=str(prefix))
+    (packages / "of_conda-1.0.dist-info").mkdir()  # conda's packages need not have a RECORD
+    code, said = clone.run("--here", python=python)
+    assert code == 0 and "installed" in said and not clone.venv.exists()
+    code, said = clone.run("build", python=python)
+    assert code == 0 and len(said.splitlines()) == 1 and Path(last_json(said)["python"]).parent == prefix / "bin"
+    code, said = clone.run("build", env=clone.variables(CONDA_PREFIX=str(prefix)))
+    assert code == 0 and Path(last_json(said)["python"]).parent == prefix / "bin", "an active conda environment, started by another Python"
+    clone.lock("2.0")
+    assert last_json(clone.run("build", python=python)[1])["part"] == "2.0", "a changed lock is installed there, too"
+    code, said = clone.run("--repair", python=python)
+    assert code == 1 and "this is another environment" in said
+    assert (packages / "of_conda-1.0.dist-info").exists() and not clone.venv.exists()
+
+
+def test_the_environment_of_another_copy_of_the_book_is_left_alone(clone, made):
+    """As when the .venv of one copy is active and a command of another is typed."""
+    before = made.log
+    code, said = clone.run("build", python=str(made.venv / "bin" / "python"))
+    assert code == 0 and Path(last_json(said)["python"]).parent == clone.venv / "bin" and made.log == before
+
+
+def test_a_conda_environment_of_something_else_is_left_alone(clone, monkeypatch, tmp_path):
+    (tmp_path / "other" / "conda-meta").mkdir(parents=True)
+    monkeypatch.setenv("CONDA_PREFIX", str(tmp_path / "other"))
     launcher = load("launcher", clone.folder / "book.py")
-    (packages / "transformer_book_companion-0.1.0.dist-info").mkdir()
-    (packages / "book.pth").write_text(str(clone.folder), encoding="utf-8")
-    (packages / "part.py").write_text('VERSION = "conda"', encoding="utf-8")
-    code, said = clone.run("build", env=environment)
-    assert code == 0 and last_json(said)["part"] == "conda" and not clone.venv.exists()
-    assert Path(last_json(said)["python"]).parent == prefix / "bin"
-    code, said = clone.run("--repair", env=environment)
-    assert code == 1 and "conda env update" in said
-    (packages / "transformer_book_companion-0.1.0.dist-info").rmdir()  # a conda environment of something else
-    os.environ["CONDA_PREFIX"], before = str(prefix), os.environ.get("CONDA_PREFIX")
-    try:
-        assert launcher.conda_python() is None
-    finally:
-        os.environ.pop("CONDA_PREFIX") if before is None else os.environ.update(CONDA_PREFIX=before)
+    assert not launcher.environment_here(False) and launcher.environment.VENV == str(clone.venv)
 
 
 CPU, CUDA = "https://download.pytorch.org/whl/cpu", "https://download.pytorch.org/whl/cu130"
@@ -499,8 +534,7 @@ def test_pytorchs_own_index_only_where_it_is_needed(launcher, monkeypatch, syste
     monkeypatch.setattr(launcher.environment, "PYTHON", sys.executable)
     monkeypatch.setattr(launcher.environment, "WINDOWS", system == "win32")
     monkeypatch.setattr(sys, "platform", system)
-    options = launcher.environment.torch_options(build)
-    assert (options[-1] if "--index-url" in options else None) == address
+    assert (launcher.environment.torch_index(build) or None) == address
 
 
 def test_another_build_of_pytorch_is_installed_only_when_asked_for(made):
@@ -515,4 +549,4 @@ def test_another_build_of_pytorch_is_installed_only_when_asked_for(made):
 
 
 def lock_hash(clone: Clone) -> str:
-    return hashlib.sha256((clone.folder / "requirements.lock").read_bytes()).hexdigest()
+    return hashlib.sha256((clone.folder / "requirements.lock").read_bytes() + b"torch==2.13.0").hexdigest()

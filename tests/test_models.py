@@ -17,7 +17,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from utils import ROOT, assets
-from utils.book import BookError, models, plan, recipes
+from utils.book import BookError, key, models, recipes
 
 COIN = ROOT / "tests" / "fixtures" / "models" / "coin"
 NAMES = models.names()
@@ -31,7 +31,7 @@ class Shelf:
         shutil.copytree(COIN, self.folder)
 
     def start(self, *arguments: str, **env: str) -> subprocess.Popen:
-        environment = {**os.environ, "BOOK_ROOT": str(self.root), "PYTHONPATH": str(plan.CODE.parent), "COLUMNS": "200", **env}
+        environment = {**os.environ, "BOOK_ROOT": str(self.root), "PYTHONPATH": str(key.CODE.parent), "COLUMNS": "200", **env}
         command = [sys.executable, "-u", "-m", "utils.book", "models", *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "encoding": "utf-8"}
         return subprocess.Popen(command, cwd=self.root, env=environment, **pipes)

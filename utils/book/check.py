@@ -13,28 +13,43 @@ from xml.etree import ElementTree
 from rich.table import Table
 
 from utils import ROOT, targets
-from utils.book import BookError, javascript, pool, records
+from utils.book import BookError, browser, compare, javascript, plan, pool
 from utils.book import run as runner
 from utils.book.guard import alone
-from utils.book.progress import console
+from utils.book.progress import console, summary
 
 PARTS = ("unit", "chapters", "site")
 
 
-def run(only: str | None = None, target: str = "cpu") -> None:
-    """Run the parts (all, or one) and end with one table; BookError when any failed."""
+def run(only: str | None = None, target: str = "cpu", chosen=(), force: bool = False) -> None:
+    """Run the parts (all, or one) and end with one table; BookError when any failed.
+
+    chosen: chapters as `book run` takes them; given, theirs is the only part. force: execute what is unchanged, too.
+    """
     if only not in (None, *PARTS):
         raise BookError(f"--only {only!r} has to be one of {', '.join(PARTS)}.")
+    if chosen and only not in (None, "chapters"):
+        raise BookError(f"Chapters are chosen for the part chapters; leave out --only {only}.")
     if importlib.util.find_spec("pytest") is None:
         raise BookError("pytest is not installed here; run: python3 book.py build")
-    where = targets.load(target)
+    where, parts = targets.load(target), ["chapters"] if chosen else [only] if only else PARTS
+    jobs = plan.jobs(plan.choose(list(chosen)), where, {}) if "chapters" in parts else []
     javascript.ensure()  # the first command on a new machine may be this one
+    if {"unit", "site"} & set(parts):
+        browser.ensure()
     screen, rows = console(), []
-    for part in [only] if only else PARTS:
+    for part in parts:
         screen.rule(part)
         began = time.monotonic()
         try:
-            ok, words = {"unit": unit, "chapters": chapters, "site": site}[part](where)
+            if part == "unit":
+                ok, words = unit(where)
+            elif part == "chapters":
+                ok, words = chapters(jobs, force)
+            elif any(row[0] == "chapters" and "did not run through" in row[2] for row in rows):
+                ok, words = False, "not built, since a chapter did not run through"
+            else:
+                ok, words = site(where)
         except BookError as error:
             ok, words = False, str(error)
         rows.append((part, ok, words, time.monotonic() - began))
@@ -54,14 +69,38 @@ def unit(target: targets.Target) -> tuple[bool, str]:
     return _pytest("unit", ["tests", "-m", "not site"], {**os.environ, **pool.share(target, side_by_side)}, side_by_side)
 
 
-def chapters(target: targets.Target) -> tuple[bool, str]:
-    """nbval: every chapter is executed once more, its claims and exercises compared with the stored outputs."""
-    if not records.chapters():
-        return False, "there are no chapters"
-    arguments = ["chapters", "-p", "utils.book.reference", "--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={target.timeout}"]
-    side_by_side = min(runner.jobs_that_fit(target), len(records.chapters()))
+def chapters(jobs: list[plan.Job], force: bool = False) -> tuple[bool, str]:
+    """nbval: what changed since its last good run is executed, and the outputs of every chapter are compared with the stored ones."""
     with alone("book test"):
-        return _pytest("chapters", arguments, pool.environment(target, side_by_side), side_by_side)
+        outcomes = runner.execute(jobs, force=force, nbval=True)
+        found = {o.name: _compared(o) for o in outcomes}
+    screen = console()
+    screen.print(summary(outcomes))
+    for name, comparison in found.items():
+        if comparison.failed:
+            screen.print(f"\n{name}\n{comparison.said}", markup=False, highlight=False, soft_wrap=True)
+    if moved := [words for comparison in found.values() for words in comparison.moved]:
+        screen.rule("chapters: what moved")
+        for words in moved:
+            screen.print(words, markup=False, highlight=False, soft_wrap=True)
+    failed = [o for o in outcomes if o.status == "failed"]
+    for outcome in failed:
+        screen.print(f"{outcome.name}: {outcome.words}.{runner.look([outcome])}", markup=False, soft_wrap=True)
+    passed, wrong = sum(c.passed for c in found.values()), sum(c.failed for c in found.values())
+    counts = f"cells: {passed} passed" + f", {wrong} failed" * bool(wrong)
+    kept = sum(o.status == "unchanged" for o in outcomes)
+    done = len(outcomes) - kept
+    words = [f"{done} chapter{'s' * (done != 1)} executed, {kept} kept", counts]
+    if failed:
+        words.append(f"{len(failed)} chapter{'s' * (len(failed) > 1)} did not run through")
+    return not failed and not wrong, "; ".join(words)
+
+
+def _compared(outcome: pool.Outcome) -> compare.Comparison:
+    """What nbval found in a chapter: while it was executed, or now, in the kept run."""
+    if outcome.status == "unchanged":
+        return compare.kept(outcome.job.chapter.path, outcome.job.file(".ipynb"))
+    return compare.Comparison(**(outcome.comparison or {}))
 
 
 def site(target: targets.Target) -> tuple[bool, str]:
@@ -74,9 +113,9 @@ def _pytest(part: str, arguments: list[str], env: dict[str, str], side_by_side: 
     """Run pytest in the repository, its output shown as it comes; passed or not, and the counts."""
     report = ROOT / "_build" / "test" / f"{part}.xml"
     report.unlink(missing_ok=True)
-    # One file's tests stay together: a notebook's cells have to.
+    # One file's tests stay together, since they share what they set up.
     spread = ["-n", str(side_by_side), "--dist", "loadfile"] if side_by_side > 1 and importlib.util.find_spec("xdist") else []
-    command = [sys.executable, "-m", "pytest", *arguments, *spread, "-q", f"--junitxml={report}"]
+    command = [sys.executable, "-m", "pytest", *arguments, *spread, "-q", "--durations=20", f"--junitxml={report}"]
     code = subprocess.run(command, cwd=ROOT, env=env).returncode
     return code == 0, "no tests were found" if code == 5 else _counts(report, code)
 

@@ -103,18 +103,22 @@ def run(
 
 @app.command()
 def test(
+    chapters: Chapters = None,
     only: Annotated[str | None, typer.Option(help="unit, chapters or site; all three when left out.", show_default=False)] = None,
     target: Target = "cpu",
+    force: Force = False,
 ) -> None:
     """Unit tests, the chapters against their reference outputs, the built site in a browser.
 
+    A chapter that is unchanged since its last good run is compared as that run left it; the others are executed.
+
     Examples:
 
-    `book test` · `book test --only unit` · `book test --only chapters`
+    `book test` · `book test 3 5-7` · `book test --only unit` · `book test --only chapters --force`
     """
     from utils.book import check
 
-    check.run(only, target)
+    check.run(only, target, chapters or [], force)
 
 
 @app.command()

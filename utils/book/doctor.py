@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from utils import ROOT, assets, targets
-from utils.book import environment, javascript
+from utils.book import browser, environment, javascript
 
 REPAIR = "python3 book.py --repair"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
 @dataclass
@@ -82,7 +81,7 @@ def python() -> list[Finding]:
     else:
         where = "a conda environment" if Path(sys.prefix, "conda-meta").is_dir() else "an environment of your own"
     state = f"{where}; {len(absent)} locked versions differ: {', '.join(absent[:4])}" if absent else f"{where}; every version as locked"
-    remedy = "python3 book.py doctor finishes it" if not complete else REPAIR if own else "python -m pip install --no-deps -r requirements.lock"
+    remedy = "python3 book.py doctor finishes it" if not complete else REPAIR if own else "python book.py --here doctor installs them"
     return [
         Finding("python", "version", version, "" if supported else "install Python 3.11, 3.12 or 3.13"),
         Finding("python", "environment", state, remedy if absent or not complete else "", needed=own),
@@ -165,28 +164,10 @@ def parts() -> list[Finding]:
         model = Finding("parts", "MiniLM", "not usable", str(error))
     fetched = "fetched" if not javascript.missing() else "not fetched yet"
     later = "" if fetched == "fetched" else "python3 book.py build fetches it; needs the network once"
-    browser = chromium()
+    found = browser.find()
+    remedy = "" if found else browser.how_to_get()
     return [
         model,
         Finding("parts", "JavaScript", f"{fetched} (MathJax, d3, jQuery)", later, needed=False),
-        Finding("parts", "Chromium", str(browser) if browser else "not found", "" if browser else how_to_get_chromium()),
+        Finding("parts", "browser", str(found) if found else "not found", remedy, needed=not browser.can_be_fetched()),
     ]
-
-
-def chromium() -> Path | None:
-    """The browser for the tests of the site: one on PATH, else Playwright's own."""
-    for name in BROWSERS:
-        if found := shutil.which(name):
-            return Path(found)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        own = Path(playwright.chromium.executable_path)
-    return own if own.is_file() else None
-
-
-def how_to_get_chromium() -> str:
-    """The command that installs Chromium on this system."""
-    if shutil.which("apt-get"):
-        return "sudo apt-get install chromium"
-    return "python -m playwright install chromium"

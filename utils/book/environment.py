@@ -1,5 +1,7 @@
 """Makes .venv from requirements.lock, finishes it after an interruption, renews it when the lock changed.
 
+With `--here` the same is installed into the environment of the Python that runs: conda, Binder, JupyterHub, a container.
+
 Loaded by book.py before anything is installed: standard library only, and no syntax newer than Python 3.6.
 """
 
@@ -18,13 +20,18 @@ TORCH_INDEX = "https://download.pytorch.org/whl/"  # PyPI has no CPU build for L
 GIGABYTES = {"cpu": 5, "cuda": 12}  # that have to be free: 2.8 and 6.6 when installed, and what pip unpacks beside them
 WINDOWS = os.name == "nt"
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-VENV = os.path.join(ROOT, ".venv")
+LOCK = os.path.join(ROOT, "requirements.lock")  # all but PyTorch, with hashes
+PROJECT = os.path.join(ROOT, "pyproject.toml")  # PyTorch's version
+OWN = os.path.join(ROOT, ".venv")
+VENV = OWN  # the environment that is looked at; `use` takes another
 PYTHON = os.path.join(VENV, *(["Scripts", "python.exe"] if WINDOWS else ["bin", "python"]))
-LOCK = os.path.join(ROOT, "requirements.lock")
+HERE = "book-here-stamp"  # in an environment that --here was said for; the .venv of another copy of the book has none
 STAMP = os.path.join(VENV, "book-stamp")  # written last: hash of the lock, PyTorch's build, what was installed
 LOG = os.path.join(VENV, "install.log")  # all that pip said
 AGAIN = ", then repeat the command; it goes on from here"
 REASONS = (
+    ("externally-managed-environment", "This Python belongs to the system: leave --here out, or activate an environment first"),
+    ("DO NOT MATCH THE HASHES", "A package is not the file that requirements.lock names: an index or a proxy altered it"),
     ("No space left on device|not enough space on the disk", "The disk is full: free some gigabytes" + AGAIN),
     (
         "NewConnectionError|ConnectTimeoutError|Read timed out|Name or service not known|name resolution|getaddrinfo"
@@ -49,8 +56,15 @@ def ask(command, code):
     return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else ""
 
 
+def use(prefix, python):
+    """Take the environment in the folder `prefix`, with this Python, in place of .venv."""
+    global VENV, PYTHON, STAMP, LOG
+    VENV, PYTHON = prefix, python
+    STAMP, LOG = (os.path.join(prefix, name) for name in (HERE, "book-install.log"))
+
+
 def prepare(find_python, wanted=None, repair=False):
-    """Make .venv ready and return its Python; quick when it is ready.
+    """Make the environment ready and return its Python; quick when it is ready.
 
     wanted: PyTorch's build, "cpu", "cuda", or "auto"/None for what is there or fits. repair: make .venv anew.
     """
@@ -83,8 +97,16 @@ def stamp():
 
 
 def fingerprint():
+    """A hash of what is to be installed."""
     with open(LOCK, "rb") as file:
-        return hashlib.sha256(file.read().replace(b"\r\n", b"\n")).hexdigest()
+        return hashlib.sha256(file.read().replace(b"\r\n", b"\n") + torch().encode()).hexdigest()
+
+
+def torch():
+    """PyTorch as pyproject.toml asks for it, "torch==2.13.0"; nothing where it does not."""
+    with open(PROJECT, encoding="utf-8") as file:
+        found = re.search(r"""^\s*["'](torch==[^\s"';]+)""", file.read(), re.MULTILINE)
+    return found.group(1) if found else ""
 
 
 def installed():
@@ -99,7 +121,7 @@ def distributions():
 
 def discard_broken(repair):
     """Remove a .venv that does not run: after asking, unless it was only begun."""
-    if not os.path.lexists(VENV) or (works() and not repair):
+    if VENV != OWN or not os.path.lexists(VENV) or (works() and not repair):
         return
     begun = os.path.exists(LOG) and not os.path.exists(STAMP)
     if not repair and not begun:
@@ -129,29 +151,39 @@ def install(find_python, wanted):
             if subprocess.call([python, "-m", "venv", VENV], stdout=log, stderr=log):
                 stop("Python could not make .venv; its reason is in .venv/install.log.")
     for path in distributions():
-        if not os.path.exists(os.path.join(path, "RECORD")):
+        if VENV == OWN and not os.path.exists(os.path.join(path, "RECORD")):
             shutil.rmtree(path)  # cut off in the middle: pip would take it for installed
     if before and before != build:
         subprocess.call([PYTHON, "-m", "pip", "uninstall", "--quiet", "--yes", "torch"])
     if os.path.exists(STAMP):
         os.remove(STAMP)
-    with open(LOCK, encoding="utf-8") as file:
-        torch = re.search(r"^torch==[^\s;]+", file.read(), re.MULTILINE)
-    if torch:
-        pip("PyTorch", torch.group(), *torch_options(build))
-    pip("libraries", "--no-deps", "--requirement", LOCK)
+    # PyTorch first, by its version, since its builds differ from index to index; nothing else is taken from its own index
+    index = torch_index(build)
+    if torch():
+        pip("PyTorch", "--no-deps", torch(), *(["--index-url", index] if index else []))
+    pip("libraries", "--no-deps", "--require-hashes", "--requirement", LOCK)
+    if torch() and not index:
+        pip("what PyTorch brings", torch(), "--constraint", versions())  # NVIDIA's libraries, where this build needs them
     pip("this book", "--no-deps", "--no-build-isolation", "--editable", ROOT)
     with open(STAMP + ".tmp", "w", encoding="utf-8") as file:
         file.write("\n".join([fingerprint(), build] + installed()))
     os.replace(STAMP + ".tmp", STAMP)
 
 
-def torch_options(build):
-    """pip's options for one build of PyTorch; where pip has indexes of its own, they decide."""
+def torch_index(build):
+    """The index of a build of PyTorch that the common one lacks; nothing where pip has indexes of its own: then they decide."""
     settings = subprocess.run([PYTHON, "-m", "pip", "config", "list"], stdout=subprocess.PIPE).stdout.decode("utf-8", "replace")
     if re.search(r"(index-url|find-links|no-index)='[^']", settings) or sys.platform == "darwin" or (build == "cuda" and not WINDOWS):
-        return ["--constraint", LOCK]  # together with what this build brings, such as NVIDIA's libraries
-    return ["--no-deps", "--index-url", TORCH_INDEX + ("cpu" if build == "cpu" else "cu130")]
+        return ""
+    return TORCH_INDEX + ("cpu" if build == "cpu" else "cu130")
+
+
+def versions():
+    """The locked versions without their hashes, as a file for pip's --constraint, which takes no hashes beside PyTorch."""
+    path = os.path.join(VENV, "book-versions.txt")
+    with open(LOCK, encoding="utf-8") as lock, open(path, "w", encoding="utf-8") as file:
+        file.writelines(line.rstrip(" \\\n") + "\n" for line in lock if not line.lstrip().startswith("--hash"))
+    return path
 
 
 def has_nvidia_driver():
@@ -192,11 +224,12 @@ def pip(what, *arguments):
     if process.wait() == 0:
         return print("{}{} · {:.0f} s · installed".format(clear, what, time.time() - started), flush=True)
     print(clear, end="")
+    where = os.path.relpath(LOG, ROOT).replace(os.sep, "/") if VENV == OWN else LOG
     for pattern, sentence in REASONS:
         match = re.search(pattern, "\n".join(said))
         if match:
-            stop(sentence.format(*match.groups()) + " (details: .venv/install.log).")
-    stop("pip could not install {}: {} (details: .venv/install.log)".format(what, next((s for s in reversed(said) if s), "no reason given")))
+            stop(sentence.format(*match.groups()) + " (details: {}).".format(where))
+    stop("pip could not install {}: {} (details: {})".format(what, next((s for s in reversed(said) if s), "no reason given"), where))
 
 
 def doing(said):

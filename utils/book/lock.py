@@ -1,10 +1,12 @@
-"""requirements.lock: every version, exact, for each system the book supports. A maintainer's module: needs `uv`.
+"""requirements.lock: every version but PyTorch's, exact and with hashes, for each system the book supports. `write` and `check`
+are for maintainers and need `uv`.
 
 `write()` makes the file from pyproject.toml, `check()` shows for which systems every package has a wheel.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -30,8 +32,9 @@ SYSTEMS = {"linux", "darwin", "win32"}
 BROUGHT_BY_TORCH = ("nvidia-", "cuda-", "triton")  # come with PyTorch's CUDA build, and only with it
 UNWANTED = {"torchvision", "torchaudio", "timm", "speechbrain"}  # see pyproject.toml
 HEAD = """\
-# Every version, exact. Written by `book lock` from pyproject.toml; never edit it by hand.
-# Complete, so it is installed without resolving (pip's --no-deps). What PyTorch's CUDA build needs comes with PyTorch.
+# Every version, exact, with the SHA-256 of each of its files. Written by `book lock` from pyproject.toml; never edit it by hand.
+# Complete, so it is installed without resolving: pip install --no-deps --require-hashes --requirement requirements.lock
+# PyTorch is not in here, since its builds differ by index: book.py installs it first, in the version that pyproject.toml names.
 """
 
 
@@ -42,9 +45,15 @@ def direct(root: Path = ROOT) -> dict[str, Requirement]:
 
 
 def locked(root: Path = ROOT) -> list[Requirement]:
-    """The lines of requirements.lock, in their order; a name stands twice when its version depends on the system."""
-    lines = (root / "requirements.lock").read_text(encoding="utf-8").splitlines()
-    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+    """PyTorch, and the lines of requirements.lock in their order; a name stands twice when its version depends on the system."""
+    return [direct(root)["torch"], *(requirement for requirement, _ in parsed((root / "requirements.lock").read_text(encoding="utf-8")))]
+
+
+def parsed(text: str) -> list[tuple[Requirement, list[str]]]:
+    """The requirements in a file of pip's format, each with the hashes of its files ("sha256:…")."""
+    whole = re.sub(r"\\\n\s*", " ", text)
+    lines = [line for line in whole.splitlines() if line.strip() and not line.startswith("#")]
+    return [(Requirement(line.partition(" --hash")[0]), re.findall(r"--hash=(\S+)", line)) for line in lines]
 
 
 def write(constraint: Path | str | None = None, upgrade: bool = False, root: Path = ROOT) -> int:
@@ -59,42 +68,76 @@ def write(constraint: Path | str | None = None, upgrade: bool = False, root: Pat
         if path.is_file() and not upgrade and constraint is None:
             draft.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")  # uv keeps the versions it finds
         _uv(
-            *("pip", "compile", "--universal", "--python-version", PYTHONS[0], "--no-header", "--no-annotate", "--quiet"),
+            *("pip", "compile", "--universal", "--python-version", PYTHONS[0], "--generate-hashes"),
+            *("--no-header", "--no-annotate", "--quiet"),
             *(("--constraint", str(Path(constraint).resolve())) if constraint else ()),
             *("--output-file", str(draft), str(root / "pyproject.toml")),
         )
-        found = [Requirement(line) for line in draft.read_text(encoding="utf-8").splitlines() if line.strip()]
-    if unwanted := sorted(UNWANTED & {canonicalize_name(r.name) for r in found}):
+        found = parsed(draft.read_text(encoding="utf-8"))
+    if unwanted := sorted(UNWANTED & {canonicalize_name(r.name) for r, _ in found}):
         raise BookError(f"{unwanted[0]} got into the environment and must stay out (see pyproject.toml); find what asks for it.")
-    kept = [r for r in found if not canonicalize_name(r.name).startswith(BROUGHT_BY_TORCH)]
-    kept.sort(key=lambda r: (r.name != "torch", canonicalize_name(r.name), str(r)))
-    lines = [f"{r.name}{r.specifier}" + (f" ; {marker}" if (marker := simplify(str(r.marker or ""))) else "") for r in kept]
+    kept = [(r, hashes) for r, hashes in found if not (r.name == "torch" or canonicalize_name(r.name).startswith(BROUGHT_BY_TORCH))]
+    if bare := [r.name for r, hashes in kept if not hashes]:
+        raise BookError(f"The index gave no hash for {bare[0]}, and without one the lock would not say which file is meant.")
+    lines = []
+    for r, hashes in sorted(kept, key=lambda pair: (canonicalize_name(pair[0].name), str(pair[0]))):
+        marker = simplify(str(r.marker or ""))
+        line = f"{r.name}{r.specifier}" + (f" ; {marker}" if marker else "")
+        lines.append(" \\\n    ".join([line, *(f"--hash={h}" for h in sorted(hashes))]))
     temporary = path.with_suffix(".tmp")
     temporary.write_text(HEAD + "\n".join(lines) + "\n", encoding="utf-8", newline="\n")
     temporary.replace(path)
-    print(f"requirements.lock: {len(lines)} lines, {len(direct(root))} of them direct dependencies")
+    print(f"requirements.lock: {len(lines)} packages, {len(direct(root)) - 1} of them direct dependencies; PyTorch apart")
     return 0
 
 
 def simplify(marker: str) -> str:
-    """Shorten an environment marker as uv writes it: ways "or"-ed together, each a list of conditions.
+    """Shorten an environment marker as uv writes it.
 
     Left out is what holds on every system the book supports: Python before 3.14, and a Mac's processor being arm64.
-    Ways that differ in the system alone, and name all three, become one without a system.
+    Ways to keep it that differ in the system alone, and name all three, become one without a system.
     """
     ways: dict[frozenset[str], set[str]] = {}
-    for way in filter(None, marker.split(" or ")):
-        conditions = {c.strip().replace('"', "'") for c in way.strip(" ()").split(" and ")}
-        conditions -= {"python_full_version < '3.14'"}
+    for conditions in _ways(marker) if marker else []:
         system = next((c for c in conditions if c.startswith("sys_platform == ")), "")
+        always = {"python_full_version < '3.14'", system}
         if system == "sys_platform == 'darwin'":
-            conditions -= {"platform_machine == 'arm64'"}
-        ways.setdefault(frozenset(conditions - {system}), set()).add(system[len("sys_platform == '") : -1])
+            always.add("platform_machine == 'arm64'")
+        ways.setdefault(conditions - always, set()).add(system[len("sys_platform == '") : -1])
     parts = []
     for rest, systems in ways.items():
         for system in [""] if "" in systems or systems >= SYSTEMS else sorted(systems):
             parts.append(" and ".join([*sorted(rest), *([f"sys_platform == '{system}'"] if system else [])]))
     return "" if "" in parts else " or ".join(f"({p})" if " and " in p and len(parts) > 1 else p for p in parts)
+
+
+def _ways(marker: str) -> list[frozenset[str]]:
+    """The ways to keep a marker, each a set of conditions: what stands between its "or"s when every bracket is multiplied out."""
+    parts = re.findall(r"""[()]|\band\b|\bor\b|[\w.]+ (?:[=!<>]+|in|not in) (?:'[^']*'|"[^"]*")""", marker)
+
+    def either() -> list[frozenset[str]]:
+        ways = every()
+        while parts[:1] == ["or"]:
+            parts.pop(0)
+            ways = ways + every()
+        return ways
+
+    def every() -> list[frozenset[str]]:
+        ways = one()
+        while parts[:1] == ["and"]:
+            parts.pop(0)
+            ways = [left | right for left, right in itertools.product(ways, one())]
+        return ways
+
+    def one() -> list[frozenset[str]]:
+        part = parts.pop(0)
+        if part != "(":
+            return [frozenset([part.replace('"', "'")])]
+        inside = either()
+        parts.pop(0)
+        return inside
+
+    return either()
 
 
 def check(root: Path = ROOT) -> int:

@@ -19,7 +19,7 @@ import typer
 from rich.table import Table
 
 from utils import ROOT, assets
-from utils.book import BookError, plan
+from utils.book import BookError, key
 from utils.book.progress import console
 
 MOST_MB = 60  # all models together, so that a clone stays quick
@@ -183,7 +183,7 @@ def _folder(name: str) -> Path:
 
 def _recipe(name: str, *arguments: str, **pipes) -> subprocess.Popen:
     command = [sys.executable, "-u", str(_folder(name) / "recipe.py"), *arguments]
-    path = os.pathsep.join([str(plan.CODE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(key.CODE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     env = {**os.environ, "PYTHONPATH": path, "PYTHONUTF8": "1", "HF_HUB_OFFLINE": "1"}
     return subprocess.Popen(command, cwd=ROOT, env=env, **pipes)
 

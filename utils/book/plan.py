@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import ast
 import difflib
-import hashlib
 import json
 import re
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
-import utils
-from utils import ROOT
 from utils.book import BookError, records
+from utils.book.key import key
 from utils.book.records import Chapter
 from utils.targets import Target
-
-CODE = Path(utils.__file__).resolve().parent
 
 
 @dataclass
@@ -106,7 +101,7 @@ def make(chapter: Chapter, target: Target, parameters: dict, folder: Path) -> Jo
     for name in parameters:
         if name not in job.defaults:
             raise BookError(f"Chapter {chapter.number} has no parameter {name!r}.{_near(name, job.defaults)}")
-    job.key = _key(chapter, cells, target, parameters)
+    job.key = key(chapter, cells, target, parameters, job.defaults)
     return job
 
 
@@ -160,35 +155,6 @@ def _plain(value, text: str):
         return value
     except TypeError:
         return text
-
-
-def _key(chapter: Chapter, cells: list[dict], target: Target, parameters: dict) -> str:
-    """The content hash: everything a run's results depend on, and no markdown."""
-    parts = {
-        "cells": [[records.source_of(c), [t for t in records.tags_of(c) if not t.startswith("nbval-")]] for c in cells],
-        "parameters": parameters,
-        "target": [target.device, target.dtype, target.network],
-        "beside": [_hash_files(chapter.path.with_name(f"{chapter.stem}{end}") for end in (".checks.py", ".quiz.yml"))],
-        "shared": _shared(),
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
-
-
-@cache
-def _shared() -> str:
-    """Hash of what every chapter depends on: utils without the command, models, texts, the versions."""
-    code = [p for p in sorted(CODE.rglob("*.py")) if CODE / "book" not in p.parents]
-    data = [p for kind in ("models", "texts") for p in sorted((ROOT / "data" / kind).rglob("*")) if p.suffix != ".md"]
-    return _hash_files([*code, *data, ROOT / "requirements.lock"])
-
-
-def _hash_files(paths) -> str:
-    total = hashlib.sha256()
-    for path in paths:
-        if path.is_file() and "__pycache__" not in path.parts:
-            with open(path, "rb") as file:
-                total.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest()
 
 
 def _json(path: Path) -> dict | None:

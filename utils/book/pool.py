@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from utils import ROOT
-from utils.book import plan, records
+from utils.book import estimate, key, records
+from utils.book.estimate import Expected
 from utils.book.plan import Job
 from utils.book.progress import Progress, claims_in_words
 from utils.targets import Target
@@ -32,6 +34,7 @@ class Outcome:
     job: Job
     status: str
     record: dict = field(default_factory=dict)
+    comparison: dict | None = None  # what nbval found, where it walked through the cells
 
     @property
     def name(self) -> str:
@@ -43,29 +46,62 @@ class Outcome:
 
 
 class Pool:
-    """Runs jobs, some at a time."""
+    """Runs jobs, some at a time: the longest first, and only what fits into `room` MB together, by the records."""
 
-    def __init__(self, progress: Progress, at_once: int, timeout: float | None = None):
-        self.progress, self.at_once, self.timeout = progress, at_once, timeout
+    def __init__(self, progress: Progress, at_once: int, room: float = float("inf"), timeout: float | None = None, nbval: bool = False):
+        self.progress, self.at_once, self.room, self.timeout, self.nbval = progress, at_once, room, timeout, nbval
         self.stopping = False
         self.alive: set = set()  # psutil.Process of workers and kernels
+        self.began: dict[Expected, float] = {}  # of those at work
+        self.ratios: list[float] = []  # of those done: seconds taken over seconds expected
 
     def run(self, jobs: list[Job]) -> list[Outcome]:
         """One outcome per job, in order. Ctrl-C ends all workers and their kernels, then goes on upwards."""
         for folder in {job.folder for job in jobs}:
             for leftover in folder.glob(".*.tmp"):  # of a command that was killed; the lock says nobody writes now
                 leftover.unlink(missing_ok=True)
+        waiting = estimate.expected(jobs)
+        self.progress.say(self.announcement(waiting))
+        done: dict[int, Outcome] = {}
         with concurrent.futures.ThreadPoolExecutor(self.at_once) as threads:
-            futures = [threads.submit(self.one, job) for job in jobs]
+            working: dict[concurrent.futures.Future, Expected] = {}
             try:
-                while concurrent.futures.wait(futures, timeout=0.2).not_done:  # short: a long wait is deaf to Ctrl-C on Windows
+                while waiting or working:
+                    while following := estimate.fitting(waiting, list(working.values()), self.at_once, self.room):
+                        waiting.remove(following)
+                        self.began[following] = time.monotonic()
+                        working[threads.submit(self.one, following.job)] = following
+                    # short: a long wait is deaf to Ctrl-C on Windows
+                    for future in concurrent.futures.wait(working, 0.2, concurrent.futures.FIRST_COMPLETED).done:
+                        one = working.pop(future)
+                        done[id(one.job)] = future.result()
+                        self.ratios.append((time.monotonic() - self.began.pop(one)) / one.seconds)
+                        if waiting or working:
+                            self.progress.say(f"{len(done)} of {len(jobs)} done, about {self.left(waiting)} left")
                     self.progress.tick()
             except BaseException:
                 self.stopping = True
                 threads.shutdown(wait=False, cancel_futures=True)
                 self.end(*list(self.alive))
                 raise
-        return [future.result() for future in futures]
+        return [done[id(job)] for job in jobs]
+
+    def announcement(self, waiting: list[Expected]) -> str:
+        """How many chapters, how many at a time, how long by the records."""
+        count, target = len(waiting), waiting[0].job.target
+        times = estimate.slowness(target.name)
+        here = f" ({times:.1f} times the committed records on this machine)" if abs(times - 1) > 0.05 else ""
+        together = f"{self.at_once} at a time, " if count > 1 else ""
+        threads = share(target, self.at_once)["BOOK_THREADS"]
+        words = f"{count} chapter{'s' * (count > 1)}, {together}{threads} thread{'s' * (threads != '1')} each"
+        return f"{words}: about {self.left(waiting)}{here}"
+
+    def left(self, waiting: list[Expected]) -> str:
+        """Time until all are done: what is expected, times what the first ones took more or less than that."""
+        now = time.monotonic()
+        ratio = statistics.median(self.ratios) if self.ratios else 1.0
+        had = {one: (now - began) / ratio for one, began in self.began.items()}
+        return estimate.in_words(ratio * estimate.seconds_left(waiting, had, self.at_once, self.room))
 
     def one(self, job: Job) -> Outcome | None:
         """Execute one job and keep what it left."""
@@ -78,7 +114,9 @@ class Pool:
         try:
             if self.stopping:
                 return None
-            outcome = settle(job, last, part, time.monotonic() - began)
+            threads = int(share(job.target, self.at_once)["BOOK_THREADS"])
+            outcome = settle(job, last, part, time.monotonic() - began, threads)
+            outcome.comparison = last.get("comparison")
         finally:
             part.unlink(missing_ok=True)
         took = f"{outcome.record['seconds']:.1f} s, {claims_in_words(len(outcome.record['claims']))}"
@@ -96,6 +134,7 @@ class Pool:
             "parameters": job.parameters,
             "cwd": str(job.chapter.path.parent),
             "timeout": timeout,
+            "nbval": self.nbval,
         }
         apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
         with tempfile.TemporaryFile() as noise:
@@ -153,7 +192,7 @@ class Pool:
 
 def environment(target: Target, at_once: int = 1) -> dict[str, str]:
     """What a chapter's process gets: this Python first, its share of the threads, and network or not."""
-    paths = [str(plan.CODE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(key.CODE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     env = {
         **os.environ,
         **share(target, at_once),
@@ -176,7 +215,7 @@ def share(target: Target, at_once: int) -> dict[str, str]:
     return {**env, "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "1000")}
 
 
-def settle(job: Job, last: dict, part: Path, seconds: float) -> Outcome:
+def settle(job: Job, last: dict, part: Path, seconds: float, threads: int) -> Outcome:
     """Keep what a run left: notebook and record under their names, or the failed ones beside the last good run."""
     failure = last.get("failure")
     ended = {
@@ -191,6 +230,7 @@ def settle(job: Job, last: dict, part: Path, seconds: float) -> Outcome:
         "seconds": round(seconds, 2),
         "compute_seconds": last.get("compute_seconds", 0),
         "peak_memory_mb": last.get("peak_memory_mb", 0),
+        "threads": threads,
         "cells": last.get("of", 0),
         "hardware": records.hardware(job.target.device),
         "versions": records.versions(),

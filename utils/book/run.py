@@ -49,27 +49,36 @@ def build(target="cpu", jobs=None, force=False, timeout=None, wait=True) -> None
     print(f"The book is at {_relative(index)}. To read it: python3 book.py serve")
 
 
-def execute(jobs: list[Job], at_once=None, force=False, timeout=None) -> list[Outcome]:
-    """Execute the jobs whose content changed (all with force); one outcome each, in their order."""
+def execute(jobs: list[Job], at_once=None, force=False, timeout=None, nbval=False) -> list[Outcome]:
+    """Execute the jobs whose content changed (all with force); one outcome each, in their order.
+
+    at_once: chapters side by side; left out, as many as cores and free memory allow. nbval: let nbval walk through the
+    cells, which compares them with the stored outputs; what a run leaves is the same.
+    """
     outcomes = {id(job): Outcome(job, "unchanged", job.record) for job in jobs if job.record and not force}
     todo = [job for job in jobs if id(job) not in outcomes]
     if todo:
         if missing := [name for name in ("papermill", "ipykernel", "psutil") if importlib.util.find_spec(name) is None]:
             raise BookError(f"{missing[0]} is not installed here; run: python3 book.py build")
         javascript.ensure()  # a chapter's attention views need d3 and jQuery
-        at_once = min(at_once or jobs_that_fit(todo[0].target), len(todo))
+        room = float("inf") if at_once else free_memory()  # who says how many takes the memory upon himself
+        at_once = min(at_once or side_by_side(todo[0].target), len(todo))
         with Progress() as progress:
-            for job, outcome in zip(todo, Pool(progress, at_once, timeout).run(todo), strict=True):
-                outcomes[id(job)] = outcome
+            for outcome in Pool(progress, at_once, room, timeout, nbval).run(todo):
+                outcomes[id(outcome.job)] = outcome
     return [outcomes[id(job)] for job in jobs]
 
 
-def jobs_that_fit(target: targets.Target) -> int:
-    """How many chapters run side by side: as cores and free memory allow, at least one."""
+def side_by_side(target: targets.Target) -> int:
+    """How many chapters the cores of this machine hold, at least one."""
+    return max(1, cores() // target.threads)
+
+
+def free_memory() -> float:
+    """MB that chapters may take together."""
     import psutil
 
-    free = psutil.virtual_memory().available / 2**30
-    return max(1, min(cores() // target.threads, int(free // target.memory_gb)))
+    return psutil.virtual_memory().available / 2**20
 
 
 def finish(outcomes: list[Outcome], consequence: str = "") -> None:
@@ -77,10 +86,10 @@ def finish(outcomes: list[Outcome], consequence: str = "") -> None:
     Progress().console.print(summary(outcomes))
     failed = [o for o in outcomes if o.status == "failed"]
     if len(failed) == 1:
-        raise BookError(f"{failed[0].name} failed{consequence}: {failed[0].words}.{_look(failed)}")
+        raise BookError(f"{failed[0].name} failed{consequence}: {failed[0].words}.{look(failed)}")
     if failed:
         which = ", ".join(f"{o.name} (cell {o.record['failure']['cell'] or '–'})" for o in failed)
-        raise BookError(f"{len(failed)} of {len(outcomes)} chapters failed{consequence}: {which}; the table says why.{_look(failed)}")
+        raise BookError(f"{len(failed)} of {len(outcomes)} chapters failed{consequence}: {which}; the table says why.{look(failed)}")
 
 
 def _record(outcomes: list[Outcome], seeds: list[int], at_once, force, timeout) -> list[Outcome]:
@@ -121,7 +130,8 @@ def _merge(job: Job, record: dict, runs: dict[int, dict]) -> None:
     records.write_json(records.results_file(job.target.name), content)
 
 
-def _look(failed: list[Outcome]) -> str:
+def look(failed: list[Outcome]) -> str:
+    """Which notebooks show how far the failed ones got."""
     kept = [_relative(o.job.file(".failed.ipynb")) for o in failed if o.job.file(".failed.ipynb").exists()]
     return f" To look into it, open {', '.join(kept)}" if kept else ""
 

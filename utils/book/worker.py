@@ -1,6 +1,6 @@
-"""One chapter, executed by papermill in this process of its own: `python -m utils.book.worker`, started by run.py.
+"""One chapter, executed by papermill in this process of its own: `python -m utils.book.worker`, started by pool.py.
 
-It reads one line of JSON from stdin (notebook, part, parameters, cwd, timeout) and writes events, one line of JSON
+It reads one line of JSON from stdin (notebook, part, parameters, cwd, timeout, nbval) and writes events, one line of JSON
 each, to stdout. When stdin closes, the command that started it is gone: it ends its kernel and itself.
 """
 
@@ -30,12 +30,15 @@ class Execution:
         self.family: set = set()  # the kernel and every process it started, as far as seen
         self.cell = self.of = self.claims = 0
         self.compute = self.peak = 0.0
+        self.failed: dict | None = None  # the first cell that failed
+        self.comparison: dict | None = None  # what nbval found, where it walks
         self.started = self.saved = time.monotonic()
 
     def run(self) -> dict:
         """Execute; returns the last event, with `failure` None or cell, claim and reason."""
         import nbformat
         import papermill
+        from papermill.engines import papermill_engines
         from papermill.exceptions import PapermillExecutionError
 
         failure = None
@@ -44,9 +47,14 @@ class Execution:
             for cell in source.cells:
                 if cell.cell_type == "code":
                     cell.outputs, cell.execution_count = [], None
+            if self.job["nbval"]:
+                from utils.book import compare
+
+                papermill_engines.register("nbval", compare.engine(self))
             papermill.execute_notebook(
                 source,
                 None,
+                engine_name="nbval" if self.job["nbval"] else None,
                 parameters=self.job["parameters"],
                 kernel_name="python3",
                 language="python",
@@ -60,18 +68,17 @@ class Execution:
                 on_cell_start=self.on_cell,
                 on_cell_execute=self.on_execute,
                 on_cell_executed=self.on_executed,
+                on_cell_error=self.on_error,
             )
-        except PapermillExecutionError as error:
-            failed = [t["id"] for t in self.traces() if not t["held"]]
-            is_claim = error.ename == "ClaimFailed"
-            reason = error.evalue if is_claim else f"{error.ename}: {error.evalue}".strip(": ")
-            failure = self.failure(reason.strip().splitlines()[0], failed[-1] if is_claim and failed else None)
+        except PapermillExecutionError:
+            pass  # on_error has seen it
         except Exception as error:  # whatever papermill and nbclient raise is this chapter's failure, not ours
             failure = self.failure(self.explain(error))
+        failure = self.failed or failure
         if self.notebook is not None:
             self.save()
         self.end_family()
-        return {"event": "end", "failure": failure, **self.numbers()}
+        return {"event": "end", "failure": failure, "comparison": self.comparison, **self.numbers()}
 
     def numbers(self) -> dict:
         """What every event tells."""
@@ -128,6 +135,14 @@ class Execution:
         if now - self.saved > SAVE_EVERY:
             self.save()
             self.saved = now
+
+    def on_error(self, cell, cell_index, execute_reply) -> None:
+        if self.failed is None:
+            error = execute_reply["content"]
+            failed = [t["id"] for t in self.traces() if not t["held"]]
+            is_claim = error["ename"] == "ClaimFailed"
+            reason = error["evalue"] if is_claim else f"{error['ename']}: {error['evalue']}".strip(": ")
+            self.failed = self.failure(reason.strip().partition("\n")[0], failed[-1] if is_claim and failed else None)
 
     def save(self) -> None:
         """A copy of the notebook as far as it got, without this machine's paths."""

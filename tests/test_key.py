@@ -1,0 +1,172 @@
+"""The key of a run: what results depend on makes it another one, what they do not depend on leaves it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from utils import targets
+from utils.book import key, plan, records
+
+CELL = """from utils import claim, show
+from utils.embedded import scenes as drawn
+model = f"embedded/{name}"
+reviews = drawn.load("scenes-detr")
+"""
+FILES = {
+    "utils/__init__.py": "from utils.claims import claim\n",
+    "utils/claims.py": '"""Claims."""\n\nLIMIT = 3\n',
+    "utils/show/__init__.py": "from . import curves\n",
+    "utils/show/curves.py": "def curve():\n    from utils import palette\n    return palette\n",
+    "utils/palette.py": "BLUE = 1\n",
+    "utils/layers.py": "WIDTH = 2\n",
+    "utils/embedded/__init__.py": "",
+    "utils/embedded/scenes.py": 'from utils.embedded.digits import known\n# drawn\nT = ROOT / "data" / "texts" / "people"\n',
+    "utils/embedded/digits.py": "def known():\n    import json\n",
+    "utils/embedded/plates.py": 'CARD = "embedded/plates-segformer"\n',
+    "utils/book/recipes.py": "STEPS = 5\n",
+    "data/models/scenes-detr/model.safetensors": "weights",
+    "data/models/scenes-detr/config.json": "{}",
+    "data/models/scenes-detr/recipe.py": "from utils.book import recipes\n",
+    "data/models/scenes-detr/README.md": "A card.",
+    "data/models/plates-segformer/model.safetensors": "weights",
+    "data/models/tapas/tokenizer/vocab.txt": "words",
+    "data/models/SHA256SUMS": "sums",
+    "data/texts/people/de.txt": "Sätze",
+    "data/texts/reviews.jsonl": "{}",
+    "data/texts/README.md": "Origin.",
+    "chapters/90_own.checks.py": "from utils.layers import WIDTH\n",
+    "chapters/90_own.quiz.yml": "[]",
+    "chapters/mine.csv": "text,label\n",
+    "requirements.lock": "rich==15.0.0 \\\n    --hash=sha256:00\n",
+    "pyproject.toml": '[project]\ndependencies = ["torch==2.13.0"]\n',
+}
+
+
+@pytest.fixture
+def book(tmp_path, monkeypatch):
+    """A small book; `book(**given)` is the key of its chapter with these parameters."""
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.setattr(key, "CODE", tmp_path / "utils")
+    monkeypatch.setattr(key, "ROOT", tmp_path)
+    chapter = records.Chapter(90, tmp_path / "chapters" / "90_own.ipynb", "90_own", "Own")
+
+    def now(source: str = CELL, target: str = "cpu", **given) -> str:
+        key._locked.cache_clear()
+        cells = [{"cell_type": "code", "source": source, "metadata": {}}]
+        return key.key(chapter, cells, targets.load(target), given, {"name": "", "keep": ""})
+
+    yield now
+    key._locked.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("utils/claims.py", '"""Claims."""\n\nLIMIT = 4\n'),
+        ("utils/show/curves.py", "def curve():\n    from utils import palette\n    return palette.BLUE\n"),
+        ("utils/palette.py", "BLUE = 2\n"),  # imported inside a function of an imported module
+        ("utils/embedded/digits.py", "def known():\n    import ast\n"),
+        ("utils/layers.py", "WIDTH = 3\n"),  # the judge of an exercise imports it
+        ("data/models/scenes-detr/model.safetensors", "other weights"),
+        ("data/models/scenes-detr/config.json", '{"layers": 2}'),
+        ("data/texts/people/de.txt", "andere Sätze"),  # an imported module names it
+        ("chapters/90_own.checks.py", "from utils.layers import WIDTH as W\n"),
+        ("chapters/90_own.quiz.yml", "[1]"),
+        ("requirements.lock", "rich==15.0.1 \\\n    --hash=sha256:00\n"),
+        ("pyproject.toml", '[project]\ndependencies = ["torch==2.14.0"]\n'),
+    ],
+)
+def test_what_a_chapter_depends_on_makes_another_key(book, tmp_path, file, text):
+    before = book()
+    (tmp_path / file).write_text(text, encoding="utf-8")
+    assert book() != before
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("data/models/scenes-detr/recipe.py", "# longer\nfrom utils.book import recipes\n"),
+        ("data/models/scenes-detr/README.md", "Another card."),
+        ("data/models/plates-segformer/model.safetensors", "weights of another chapter"),
+        ("data/models/tapas/tokenizer/vocab.txt", "other words"),
+        ("data/models/SHA256SUMS", "other sums"),
+        ("data/texts/reviews.jsonl", '{"text": "another chapter\'s"}'),
+        ("data/texts/README.md", "Where from."),
+        ("utils/embedded/plates.py", "CARD = 0\n"),
+        ("utils/book/recipes.py", "STEPS = 6\n"),
+        (
+            "utils/embedded/scenes.py",
+            FILES["utils/embedded/scenes.py"].replace("# drawn", "# drawn anew,\n# and explained"),
+        ),
+        ("requirements.lock", "rich==15.0.0 \\\n    --hash=sha256:00 \\\n    --hash=sha256:11\n"),
+        ("chapters/91_other.ipynb", "{}"),
+    ],
+)
+def test_what_it_does_not_depend_on_leaves_the_key(book, tmp_path, file, text):
+    before = book()
+    (tmp_path / file).write_text(text, encoding="utf-8")
+    assert book() == before
+
+
+def test_an_asset_that_a_parameter_names_counts_and_so_does_the_parameter(book, tmp_path):
+    plain, named = book(), book(name="embedded/tapas")
+    assert plain != named
+    (tmp_path / "data/models/tapas/tokenizer/vocab.txt").write_text("other words", encoding="utf-8")
+    assert book() == plain and book(name="embedded/tapas") != named
+
+
+@pytest.mark.parametrize("given", ["mine.csv", "chapters/mine.csv", "absolute", "folder"])
+def test_the_content_of_a_readers_file_counts(book, tmp_path, given):
+    file = tmp_path / "chapters" / "mine.csv"
+    value = {"absolute": str(file), "folder": str(tmp_path / "chapters")}.get(given, given)
+    before, without = book(keep=value), book()
+    file.write_text("text,label\none,1\n", encoding="utf-8")
+    assert book(keep=value) != before and book() == without
+
+
+def test_hardware_and_threads_count(book):
+    assert book() != book(target="mps")
+
+
+def test_a_cell_that_python_cannot_read_makes_everything_count(book, tmp_path):
+    strange = "%%bash\nfor x in 1 2; do echo $x; done"
+    before = book(strange)
+    (tmp_path / "data/models/tapas/tokenizer/vocab.txt").write_text("other words", encoding="utf-8")
+    after = book(strange)
+    (tmp_path / "utils/embedded/plates.py").write_text("CARD = 0\n", encoding="utf-8")
+    assert len({before, after, book(strange)}) == 3
+    assert book("%matplotlib inline\n" + CELL) != before, "a line of magic is no such cell"
+
+
+def test_the_real_chapters_know_their_modules_and_models():
+    """Of the book itself: chapter 11 depends on TAPAS and its questions, not on pictures."""
+    [job] = plan.jobs(plan.choose(["11"]), targets.load("cpu"), {})
+    cells = [key.tree(source) for source in _cells(job.chapter.path)]
+    modules = key.imported(cells)
+    names = {p.relative_to(key.CODE).as_posix() for p in modules}
+    assert {
+        "tapas.py",
+        "layers.py",
+        "embedded/table_questions.py",
+        "show/attention.py",
+        "chapter.py",
+    } <= names
+    assert not {"embedded/scenes.py", "own_pictures.py", "tabular.py"} & names and not [
+        n for n in names if n.startswith("book/")
+    ]
+    folders = {
+        p.relative_to(key.ROOT / "data").parts[1]
+        for p in key.assets(key.named([*cells, *map(key._parsed, modules)]))
+    }
+    assert {"tapas", "tapas-facts", "table_questions.yml"} <= folders and "digits-cnn" not in folders
+
+
+def _cells(path: Path) -> list[str]:
+    import json
+
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return [records.source_of(c) for c in content["cells"] if c["cell_type"] == "code"]
