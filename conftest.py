@@ -30,6 +30,16 @@ def two_processes():
     return run
 
 
+@pytest.fixture(scope="session")
+def warm():
+    """A Python with the large libraries loaded: `warm.run(code, home)` tries code in a fork of it, without network."""
+    from tests.warm import Warm
+
+    python = Warm()
+    yield python
+    python.close()
+
+
 @pytest.fixture(scope="module")
 def browser():
     """A headless Chromium; a machine without one fails, and reads how to get it."""

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 import torch
 
-from tests.test_hub import offline, snapshot_of
+from tests.test_hub import snapshot_of
 from utils import ROOT, exercises
 
 NOTEBOOK = ROOT / "chapters" / "04_transfer_learning.ipynb"
@@ -70,7 +70,7 @@ def test_a_typical_mistake_is_named(id, answer, sentence):
     assert sentence in exercises.grade(id, answer)
 
 
-def run(home, headings: tuple[str, ...], tail: str, **parameters):
+def run(warm, home, headings: tuple[str, ...], tail: str, **parameters):
     """Runs the chapter's cells from the start to the first heading (and from the second on to the third, if given), then `tail`."""
     cells, on, waiting = [], True, list(headings)
     for cell in nbformat.read(NOTEBOOK, 4).cells:
@@ -81,7 +81,7 @@ def run(home, headings: tuple[str, ...], tail: str, **parameters):
             cells.append(cell.source)
             cells += [f"{k} = {v!r}" for k, v in parameters.items()] if "parameters" in tags else []
     assert not waiting, f"there is no heading {waiting}"
-    return offline("\n".join([*cells, tail]), home)
+    return warm.run("\n".join([*cells, tail]), home)
 
 
 SHORT = {"per_class": [1, 2, 3], "request_sizes": [1, 2, 3], "draws": 1, "tested": 6, "scratch_steps": 2, "max_length": 8}
@@ -105,15 +105,15 @@ def tiny(kind: str, folder):
 
 
 @pytest.mark.parametrize("name", ["bert-base-uncased", "distilbert-base-uncased"])
-def test_a_checkpoint_of_the_hub_goes_through_the_grid(name, tmp_path):
+def test_a_checkpoint_of_the_hub_goes_through_the_grid(name, tmp_path, warm):
     tiny(name, snapshot_of(name, tmp_path))
     tail = "print('reached', depth, start, len(grid.method.unique()), round(float(np.abs(kept - frozen_below).max()), 3))"
-    done = run(tmp_path, ("### What the rule gets right",), tail, checkpoint=name, **SHORT)
+    done = run(warm, tmp_path, ("### What the rule gets right",), tail, checkpoint=name, **SHORT)
     assert "reached 2 1 6 0.0" in done.stdout, done.stderr[-2000:]
 
 
-def test_a_checkpoint_that_is_not_there_is_refused_in_a_sentence(tmp_path):
-    done = run(tmp_path, ("### The lower layers",), "", checkpoint="bert-base-uncased", **SHORT)
+def test_a_checkpoint_that_is_not_there_is_refused_in_a_sentence(tmp_path, warm):
+    done = run(warm, tmp_path, ("### The lower layers",), "", checkpoint="bert-base-uncased", **SHORT)
     assert "AssetError: 'bert-base-uncased' is on the Hugging Face Hub, and this target uses no network" in done.stderr
 
 
@@ -125,18 +125,18 @@ def own_file(tmp_path, bad=False):
     return str(path)
 
 
-def test_a_readers_own_texts_are_compared_in_all_five_ways(tmp_path):
+def test_a_readers_own_texts_are_compared_in_all_five_ways(tmp_path, warm):
     name = "bert-base-uncased"
     tiny(name, snapshot_of(name, tmp_path))
     headings = ("Now the grid", "## 4.6 Your own texts", "## Quiz")
     tail = "print('reached', mine.name, mine.classes, mine.sizes, own_scores.method.nunique(), own_scores.accuracy.between(0, 1).all())"
-    done = run(tmp_path, headings, tail, checkpoint=name, text_file=own_file(tmp_path), **SHORT)
+    done = run(warm, tmp_path, headings, tail, checkpoint=name, text_file=own_file(tmp_path), **SHORT)
     assert "reached mine ['one', 'three', 'two'] [3, 14] 6 True" in done.stdout, done.stderr[-2000:]
 
 
-def test_a_file_without_labels_is_refused_in_a_sentence(tmp_path):
+def test_a_file_without_labels_is_refused_in_a_sentence(tmp_path, warm):
     name = "bert-base-uncased"
     tiny(name, snapshot_of(name, tmp_path))
     headings = ("Now the grid", "## 4.6 Your own texts", "## Quiz")
-    done = run(tmp_path, headings, "", checkpoint=name, text_file=own_file(tmp_path, bad=True), **SHORT)
+    done = run(warm, tmp_path, headings, "", checkpoint=name, text_file=own_file(tmp_path, bad=True), **SHORT)
     assert "OwnFileError: mine.csv has no column 'label': it has 'text', 'class'; the header has to name text and label." in done.stderr

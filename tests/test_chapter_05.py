@@ -11,7 +11,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from test_hub import offline, snapshot_of
+from test_hub import snapshot_of
 
 from utils import ROOT, exercises
 
@@ -90,10 +90,10 @@ PRELUDE = (
 )
 
 
-def test_four_checkpoints_of_the_hub_answer_by_their_ids(hub):
+def test_four_checkpoints_of_the_hub_answer_by_their_ids(hub, warm):
     code = PRELUDE + definitions("HEADS", "load", "answer")
     code += f"\nfor name, id in {CHECKPOINTS!r}.items():\n    print(name, *answer(name, *load(name, id), 'Return the ', ' of the array .'), sep='|')\n"
-    done = offline(code, hub)
+    done = warm.run(code, hub)
     rows = [line.split("|") for line in done.stdout.strip().splitlines()]
     asked = {row[0]: row[1] for row in rows}
     assert asked == {
@@ -104,8 +104,8 @@ def test_four_checkpoints_of_the_hub_answer_by_their_ids(hub):
     }, done.stderr[-2000:]
 
 
-def test_a_checkpoint_of_the_wrong_kind_is_refused_in_a_sentence(hub):
-    done = offline(PRELUDE + definitions("HEADS", "load") + "\nload('BERT', 'gpt2')", hub)
+def test_a_checkpoint_of_the_wrong_kind_is_refused_in_a_sentence(hub, warm):
+    done = warm.run(PRELUDE + definitions("HEADS", "load") + "\nload('BERT', 'gpt2')", hub)
     assert "ValueError: 'gpt2' is a gpt2 model, which cannot take the part of BERT; name another checkpoint." in done.stderr
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests import notebooks
-from tests.test_hub import offline, snapshot_of
+from tests.test_hub import snapshot_of
 from utils import ROOT, assets, exercises, own_files, own_texts
 
 NOTEBOOK = ROOT / "chapters" / "06_language_tasks.ipynb"
@@ -191,7 +191,7 @@ print(len(space["tag_with"]("acme/tagger", rows)[0]))
 """
 
 
-def test_every_task_takes_a_model_of_the_hub(tmp_path):
+def test_every_task_takes_a_model_of_the_hub(tmp_path, warm):
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import (
         BartConfig,
@@ -230,7 +230,7 @@ def test_every_task_takes_a_model_of_the_hub(tmp_path):
         snapshot = snapshot_of(name, tmp_path)
         model.save_pretrained(snapshot)
         tokenizer.save_pretrained(snapshot)
-    done = offline(TINY, tmp_path)
+    done = warm.run(TINY, tmp_path)
     assert done.stdout.splitlines()[-5:] == ["(2, 8)", "4", "1 1", "1 1", "2"], done.stderr[-2000:]
 
 

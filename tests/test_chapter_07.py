@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from tests import notebooks
-from tests.test_hub import offline, snapshot_of
+from tests.test_hub import snapshot_of
 from utils import ROOT, exercises
 
 NOTEBOOK = ROOT / "chapters" / "07_vision_transformers.ipynb"
@@ -125,7 +125,7 @@ def tiny(kind: str):
 @pytest.mark.parametrize(
     ("name", "kind", "heads"), [("google/vit-base-patch16-224", "vit", 1), ("facebook/deit-base-distilled-patch16-224", "deit", 2)]
 )
-def test_a_checkpoint_of_the_hub_equals_our_class_and_gets_a_new_head(name, kind, heads, tmp_path):
+def test_a_checkpoint_of_the_hub_equals_our_class_and_gets_a_new_head(name, kind, heads, tmp_path, warm):
     tiny(kind).save_pretrained(snapshot_of(name, tmp_path))
     code = definitions() + (
         f"\nlibrary = AutoModelForImageClassification.from_pretrained(assets.model({name!r})).eval()\n"
@@ -134,11 +134,11 @@ def test_a_checkpoint_of_the_hub_equals_our_class_and_gets_a_new_head(name, kind
         f"doctor = Published({name!r}, 4)\n"
         "print('found', len(ours(library)(x)), (logits - library(x).logits).abs().max().item() < 1e-4, tuple(doctor(x).shape))\n"
     )
-    done = offline(code, tmp_path)
+    done = warm.run(code, tmp_path)
     assert f"found {heads} True (2, 4)" in done.stdout, done.stderr[-2000:]
 
 
-def test_a_detr_of_the_hub_loads_without_timm_and_finds_on_own_boxes(tmp_path):
+def test_a_detr_of_the_hub_loads_without_timm_and_finds_on_own_boxes(tmp_path, warm):
     from transformers import DetrConfig, DetrForObjectDetection, ResNetConfig
     from transformers.models.detr.image_processing_pil_detr import DetrImageProcessorPil
 
@@ -163,9 +163,9 @@ def test_a_detr_of_the_hub_loads_without_timm_and_finds_on_own_boxes(tmp_path):
     }
     (street / "boxes.json").write_text(json.dumps(content), encoding="utf-8")
     code = definitions() + f"\nprint('found', score_on({str(street)!r}, {name!r}, 'no_timm'))\n"
-    done = offline(code, tmp_path)
+    done = warm.run(code, tmp_path)
     assert "found ({'AP':" in done.stdout, done.stderr[-2000:]
     content["categories"] = [{"id": 5, "name": "wolf"}]
     (street / "boxes.json").write_text(json.dumps(content), encoding="utf-8")
-    refused = offline(code, tmp_path)
+    refused = warm.run(code, tmp_path)
     assert "ValueError: The detector does not know wolf; rename your classes to some of its own: cat, dog" in refused.stderr

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 import warnings
 
 import nbformat
 import pytest
 
 from utils import ROOT, exercises, targets
-from utils.book import key, plan, records
+from utils.book import plan, records
 from utils.book.accept import TAG, calls, lines
 from utils.quizzes import questions
 
@@ -225,7 +222,7 @@ json.dump({id: [verdict(s) for s in sources] for id, sources in tasks.items()}, 
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_every_solution_passes_and_every_stub_fails_in_a_sentence(chapter):
+def test_every_solution_passes_and_every_stub_fails_in_a_sentence(chapter, warm):
     number = CHAPTERS[chapter].number
     notebook = Notebook(number, json.loads(CHAPTERS[chapter].path.read_text(encoding="utf-8")))
     imports = [s for _, _, s in notebook.code if all(isinstance(n, ast.Import | ast.ImportFrom) for n in tree(s).body)]
@@ -234,18 +231,16 @@ def test_every_solution_passes_and_every_stub_fails_in_a_sentence(chapter):
         for _, cell, source in notebook.code
         if "exercise" in records.tags_of(cell)
     }
-    verdicts = judge("\n".join(imports), tasks)
+    verdicts = judge(warm, "\n".join(imports), tasks)
     for id, (solution, stub) in verdicts.items():
         assert solution is None, f"exercise {id}: the solution is judged wrong: {solution}"
         assert stub and re.search(r"no answer yet|returns nothing yet", stub), f"exercise {id}: its stub is judged: {stub}"
     assert set(verdicts) == set(exercises.load(number)), "exercises and judges have to be the same"
 
 
-def judge(imports: str, tasks: dict, root=ROOT) -> dict:
+def judge(warm, imports: str, tasks: dict, root=ROOT) -> dict:
     """What the chapter's judges say about solution and stub of each exercise."""
-    env = {**os.environ, "PYTHONPATH": str(key.CODE.parent), "BOOK_ROOT": str(root)}
-    asked = {"input": json.dumps([imports, tasks]), "cwd": root / "chapters", "env": env, "timeout": 300}
-    done = subprocess.run([sys.executable, "-c", JUDGE], capture_output=True, text=True, **asked)
+    done = warm.run(JUDGE, cwd=root / "chapters", text=json.dumps([imports, tasks]), BOOK_ROOT=str(root))
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout)
 
@@ -274,11 +269,11 @@ def test_a_bad_notebook_breaks_the_rule(rule):
     assert list(rule(bad_notebook()))
 
 
-def test_wrong_solutions_are_noticed(tmp_path):
+def test_wrong_solutions_are_noticed(warm, tmp_path):
     (tmp_path / "chapters").mkdir()
     shutil.copy(ROOT / "tests" / "fixtures" / "notebooks" / "90_good.checks.py", tmp_path / "chapters")
     answers = ["lambda n: 2 * n", "lambda n: n", "lambda n: unknown", "None"]
-    verdicts = judge("from utils import check", {a: [f"check('90.1', {a})"] for a in answers}, tmp_path)
+    verdicts = judge(warm, "from utils import check", {a: [f"check('90.1', {a})"] for a in answers}, tmp_path)
     assert verdicts[answers[0]] == [None]
     assert verdicts[answers[1]] == ["for 3 it gives 3, not 6."]
     assert "NameError" in verdicts[answers[2]][0] and "no answer yet" in verdicts[answers[3]][0]

@@ -1,10 +1,7 @@
 """Code that loads from the Hugging Face Hub, tried against a local cache in the Hub's own layout."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -40,12 +37,7 @@ def hub(tmp_path) -> Path:
     return tmp_path
 
 
-def offline(code: str, home: Path) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "HF_HOME": str(home), "HF_HUB_OFFLINE": "1"}
-    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, encoding="utf-8")
-
-
-def test_a_hub_id_loads_from_the_cache_without_network(hub):
+def test_a_hub_id_loads_from_the_cache_without_network(hub, warm):
     code = (
         "from utils import assets\n"
         "from transformers import AutoModel, AutoTokenizer\n"
@@ -53,16 +45,16 @@ def test_a_hub_id_loads_from_the_cache_without_network(hub):
         "batch = AutoTokenizer.from_pretrained(name)('river bank', return_tensors='pt')\n"
         "print(tuple(AutoModel.from_pretrained(name)(**batch).last_hidden_state.shape))\n"
     )
-    done = offline(code, hub)
+    done = warm.run(code, hub)
     assert done.stdout.strip() == "(1, 2, 8)", done.stderr[-2000:]
 
 
-def test_an_id_that_is_not_in_the_cache_is_refused_in_a_sentence(hub):
-    done = offline("from utils import assets; assets.model('acme/other')", hub)
+def test_an_id_that_is_not_in_the_cache_is_refused_in_a_sentence(hub, warm):
+    done = warm.run("from utils import assets; assets.model('acme/other')", hub)
     assert done.returncode == 1 and "AssetError: 'acme/other' is on the Hugging Face Hub, and this target uses no network" in done.stderr
 
 
-def test_chapter_11_asks_a_tapas_of_the_hub_by_its_id(tmp_path):
+def test_chapter_11_asks_a_tapas_of_the_hub_by_its_id(tmp_path, warm):
     name = "google/tapas-base-finetuned-wtq"
     shutil.copytree(assets.model("embedded/tapas"), snapshot_of(name, tmp_path))
     code = (
@@ -74,11 +66,11 @@ def test_chapter_11_asks_a_tapas_of_the_hub_by_its_id(tmp_path):
         "table = Table(('name', 'age'), (('Ann Hill', '30'), ('Bob Stone', '50')))\n"
         "print(name, tapas.predict(model.float(), tokenizer, [Question('How old is Bob Stone?', table, (), 0, '', '')]))\n"
     )
-    done = offline(code, tmp_path)
+    done = warm.run(code, tmp_path)
     assert done.stdout.strip() == f"{name} [(((1, 1),), 0)]", done.stderr[-2000:]
 
 
-def test_chapter_2_asks_stable_diffusion_of_the_hub_by_its_id(tmp_path):
+def test_chapter_2_asks_stable_diffusion_of_the_hub_by_its_id(tmp_path, warm):
     """A pipeline with an autoencoder and noise as its target, tiny, in the parts that the published one has."""
     from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
 
@@ -108,5 +100,5 @@ def test_chapter_2_asks_stable_diffusion_of_the_hub_by_its_id(tmp_path):
         "learns = all(p.grad is not None for p in artist.unet.parameters()) and all(p.grad is None for p in artist.vae.parameters())\n"
         "print(artist.size, tuple(pictures.shape), learns)\n"
     )
-    done = offline(code, tmp_path)
+    done = warm.run(code, tmp_path)
     assert done.stdout.strip() == "8 (9, 3, 8, 8) True", done.stderr[-2000:]

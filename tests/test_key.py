@@ -22,7 +22,7 @@ FILES = {
     "utils/palette.py": "BLUE = 1\n",
     "utils/layers.py": "WIDTH = 2\n",
     "utils/embedded/__init__.py": "",
-    "utils/embedded/scenes.py": 'from utils.embedded.digits import known\n# drawn\nT = ROOT / "data" / "texts" / "people"\n',
+    "utils/embedded/scenes.py": 'from utils.embedded import digits\n# drawn\nT = ROOT / "texts" / "people"\n',
     "utils/embedded/digits.py": "def known():\n    import json\n",
     "utils/embedded/plates.py": 'CARD = "embedded/plates-segformer"\n',
     "utils/book/recipes.py": "STEPS = 5\n",
@@ -145,24 +145,15 @@ def test_a_cell_that_python_cannot_read_makes_everything_count(book, tmp_path):
 def test_the_real_chapters_know_their_modules_and_models():
     """Of the book itself: chapter 11 depends on TAPAS and its questions, not on pictures."""
     [job] = plan.jobs(plan.choose(["11"]), targets.load("cpu"), {})
-    cells = [key.tree(source) for source in _cells(job.chapter.path)]
-    modules = key.imported(cells)
+    readings = [key.read(source) for source in _cells(job.chapter.path)]
+    modules = key.imported(readings)
     names = {p.relative_to(key.CODE).as_posix() for p in modules}
-    assert {
-        "tapas.py",
-        "layers.py",
-        "embedded/table_questions.py",
-        "show/attention.py",
-        "chapter.py",
-    } <= names
-    assert not {"embedded/scenes.py", "own_pictures.py", "tabular.py"} & names and not [
-        n for n in names if n.startswith("book/")
-    ]
-    folders = {
-        p.relative_to(key.ROOT / "data").parts[1]
-        for p in key.assets(key.named([*cells, *map(key._parsed, modules)]))
-    }
-    assert {"tapas", "tapas-facts", "table_questions.yml"} <= folders and "digits-cnn" not in folders
+    assert {"tapas.py", "layers.py", "embedded/table_questions.py", "show/attention.py"} <= names
+    assert not {"embedded/scenes.py", "own_pictures.py", "tabular.py"} & names
+    assert not [n for n in names if n.startswith("book/")]
+    strings = frozenset().union(*(r.strings for r in readings))
+    folders = {p.relative_to(key.ROOT / "data").parts[1] for p in key.assets(strings)}
+    assert {"tapas", "tapas-facts"} <= folders and "digits-cnn" not in folders
 
 
 def _cells(path: Path) -> list[str]:

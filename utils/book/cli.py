@@ -247,7 +247,7 @@ def verify_models(
 
 @app.command()
 def clean(
-    all: Annotated[bool, typer.Option("--all", help="Also node_modules and caches.")] = False,
+    all: Annotated[bool, typer.Option("--all", help="Also what npm brought, and caches.")] = False,
     venv: Annotated[bool, typer.Option("--venv", help="Also .venv; the next call makes it anew.")] = False,
 ) -> None:
     """Remove what was built; sources and committed results stay.

@@ -1,4 +1,4 @@
-"""nbval over one chapter: it has each cell executed, in order, and compares what comes with the stored outputs.
+"""nbval over one chapter: it has each cell executed, in order, and compares the outputs with the stored ones.
 
 Two things can stand behind its kernel: papermill's own client, which executes a cell when nbval asks for it
 (`engine`), or the notebook of a kept run (`kept`). Either way the comparison is nbval's, by the rules of
@@ -60,10 +60,10 @@ def compare(
 
 
 def engine(execution):
-    """A papermill engine that executes a chapter as papermill's own does, but each cell when nbval asks for it.
+    """A papermill engine that executes a chapter as papermill's own does, each cell when nbval asks for it.
 
-    execution: a worker's, which gets the comparison. A cell that fails does not end the run: the next ones show
-    whether more has moved.
+    execution: a worker's, which gets the comparison. A cell that fails does not end the run: the next ones
+    show whether more has moved.
     """
     from nbclient.exceptions import CellExecutionError
     from papermill.clientwrap import PapermillNotebookClient

@@ -137,6 +137,7 @@ def discard_broken(repair):
 def install(find_python, wanted):
     """All the steps from what there is to a complete .venv; each may be cut off and repeated."""
     before = stamp()[1]
+    began = time.time()
     build = wanted if wanted in ("cpu", "cuda") else before or ("cuda" if has_nvidia_driver() else "cpu")
     need, free = GIGABYTES[build], shutil.disk_usage(ROOT).free / 1e9
     if free < need:
@@ -168,6 +169,7 @@ def install(find_python, wanted):
     with open(STAMP + ".tmp", "w", encoding="utf-8") as file:
         file.write("\n".join([fingerprint(), build] + installed()))
     os.replace(STAMP + ".tmp", STAMP)
+    print("the environment is ready · {:.0f} s".format(time.time() - began), flush=True)
 
 
 def torch_index(build):

@@ -1,4 +1,4 @@
-"""What a run is expected to take, in time and memory, and which chapter starts next: from records of earlier runs."""
+"""What a run is expected to take, and which chapter starts next: from the records of earlier runs."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Expected:
 def expected(jobs: list[Job]) -> list[Expected]:
     """The jobs, the longest first.
 
-    Seconds and memory are those of the last run here, else those of the committed record (its seconds times the
-    slowness of this machine), else the average of the others and the target's memory.
+    Seconds and memory are those of the last run here, else those of the committed record (its seconds times
+    the slowness of this machine), else the average of the others and the target's memory.
     """
     if not jobs:
         return []
@@ -48,7 +48,7 @@ def expected(jobs: list[Job]) -> list[Expected]:
 
 
 def slowness(target: str) -> float:
-    """How many times as long chapters take here as in the committed record: the median of those run here, else 1."""
+    """How many times as long chapters take here as in the committed record: a median; 1 before any ran."""
     both = []
     for number, there in records.committed(target)["chapters"].items():
         here = records.local(target, int(number))

@@ -1,9 +1,9 @@
 """The key of a run: one hash of what its results depend on. A kept run counts only while its key is the same.
 
 What counts: the code cells, the parameters and the reader's files they name, judges and quiz beside the
-chapter, the modules of `utils` that the chapter imports and those that these import, the models and texts that
-all of them name, the locked versions. What does not: prose, comments in modules, recipes and cards of models,
-and what only other chapters use.
+chapter, the modules of `utils` that it imports and those that these import, the models and texts that all of
+them name, the locked versions. What does not: prose, comments in modules, recipes and cards of models, and
+what only other chapters use.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,19 +23,29 @@ from utils import ROOT
 from utils.book import lock, records
 
 CODE = Path(utils.__file__).resolve().parent
-_UNREADABLE = ast.parse(
-    "import unreadable_cell"
-)  # stands for cells that Python cannot read: then everything counts
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What matters of some source code."""
+
+    imports: tuple[
+        tuple[str, int], ...
+    ]  # dotted names that it may import, and how many packages up they begin
+    strings: frozenset[str]  # every piece of text in it, without documentation
+    digest: str  # of what Python reads: comments and layout do not count
+    whole: bool = True  # False for a cell that Python cannot read; then everything counts
 
 
 def key(chapter: records.Chapter, cells: list[dict], target, parameters: dict, defaults: dict) -> str:
-    """The key of a chapter (its code cells, as JSON) on a target, with these parameters over its own defaults."""
+    """The key of a chapter (its code cells, as JSON) on a target, with these parameters over its defaults."""
     beside = [chapter.path.with_name(f"{chapter.stem}{end}") for end in (".checks.py", ".quiz.yml")]
-    trees = [tree(records.source_of(cell)) for cell in cells]
-    trees += [tree(_text(path)) for path in beside if path.suffix == ".py" and path.is_file()]
-    modules = imported(trees)
-    names = named([*trees, *(_parsed(path) for path in modules)]) | _strings(parameters)
-    everything = any(t is _UNREADABLE for t in trees)
+    readings = [read(_without_magic(records.source_of(cell))) for cell in cells]
+    readings += [read(_text(path)) for path in beside if path.suffix == ".py" and path.is_file()]
+    everything = not all(r.whole for r in readings)
+    modules = _all_modules() if everything else imported(readings)
+    readings += [read(_text(path)) for path in modules]
+    names = frozenset().union(*(r.strings for r in readings), _strings(parameters))
     parts = {
         "cells": [
             [records.source_of(c), [t for t in records.tags_of(c) if not t.startswith("nbval-")]]
@@ -43,7 +54,7 @@ def key(chapter: records.Chapter, cells: list[dict], target, parameters: dict, d
         "parameters": parameters,
         "target": [target.device, target.dtype, target.network, target.threads],
         "beside": [_hash(path) for path in beside],
-        "modules": {_relative(path, CODE): _hash_of_module(path) for path in modules},
+        "modules": {_relative(path, CODE): read(_text(path)).digest for path in modules},
         "assets": {_relative(path, ROOT): _hash(path) for path in assets(names, everything)},
         "own files": [_hash(path) for path in own_files({**defaults, **parameters}, chapter.path.parent)],
         "versions": [f"python {sys.version_info.major}.{sys.version_info.minor}", *_locked()],
@@ -51,44 +62,40 @@ def key(chapter: records.Chapter, cells: list[dict], target, parameters: dict, d
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
-def tree(source: str) -> ast.Module:
-    """The syntax tree of a cell, without its lines of IPython magic."""
+@lru_cache(maxsize=20_000)
+def read(source: str) -> Reading:
+    """Parse some code, once."""
     try:
-        return ast.parse(
-            "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines())
-        )
+        tree = ast.parse(source)
     except SyntaxError:
-        return _UNREADABLE
+        return Reading((), frozenset(), "", whole=False)
+    imports, strings, prose = [], [], set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports += [(alias.name, 0) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):  # `from utils import show` may mean a module or a name
+            imports.append((node.module or "", node.level))
+            imports += [
+                (".".join(filter(None, [node.module, alias.name])), node.level) for alias in node.names
+            ]
+        elif isinstance(node, ast.Expr):
+            prose.add(id(node.value))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            strings.append(node)
+    named = frozenset(node.value for node in strings if id(node) not in prose)
+    return Reading(tuple(imports), named, hashlib.sha256(ast.dump(tree).encode()).hexdigest())
 
 
-def imported(trees: Iterable[ast.Module]) -> list[Path]:
-    """The files of `utils` that some code imports, and those that these import in turn; without the command."""
-    trees = list(trees)
-    if any(t is _UNREADABLE for t in trees):
-        return sorted(
-            p for p in CODE.rglob("*.py") if CODE / "book" not in p.parents and "__pycache__" not in p.parts
-        )
+def imported(readings: Iterable[Reading]) -> list[Path]:
+    """The files of `utils` that some code imports, and those that these import; without the command."""
     found: set[Path] = set()
-    waiting = [name for t in trees for name in _imports(t, "")]
+    waiting = [name for reading in readings for name in _ours(reading, "")]
     while waiting:
         path, package = _file(waiting.pop())
         if path is not None and path not in found:
             found.add(path)
-            waiting += _imports(_parsed(path), package)
+            waiting += _ours(read(_text(path)), package)
     return sorted(found)
-
-
-def named(trees: Iterable[ast.Module]) -> set[str]:
-    """Every piece of text that some code holds, without its documentation."""
-    found = set()
-    for each in trees:
-        prose = {id(node.value) for node in ast.walk(each) if isinstance(node, ast.Expr)}
-        found |= {
-            n.value
-            for n in ast.walk(each)
-            if isinstance(n, ast.Constant) and isinstance(n.value, str) and id(n) not in prose
-        }
-    return found
 
 
 def assets(names: set[str], everything: bool = False) -> list[Path]:
@@ -107,7 +114,7 @@ def assets(names: set[str], everything: bool = False) -> list[Path]:
 
 
 def own_files(parameters: dict, here: Path) -> list[Path]:
-    """The files that parameters name: each as the chapter finds it, from where it runs or in the book's folder."""
+    """The files that parameters name, as the chapter finds them: where it runs, or in the book's folder."""
     found = []
     for value in sorted(_strings(parameters)):
         if not value.strip() or "\0" in value or len(value) > 1000:
@@ -122,20 +129,27 @@ def own_files(parameters: dict, here: Path) -> list[Path]:
     return found
 
 
-def _imports(code: ast.Module, package: str) -> list[str]:
-    """Dotted names that some code of `package` may import from `utils`; `from utils import x` may mean a module."""
-    found = []
-    for node in ast.walk(code):
-        if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            base = ".".join([*above, *filter(None, [node.module])])
-            found += [base, *(f"{base}.{alias.name}" for alias in node.names)]
-    parents = {name.rsplit(".", n)[0] for name in found for n in range(name.count(".") + 1)}
+def _ours(reading: Reading, package: str) -> set[str]:
+    """Dotted names of modules of `utils` that some code of `package` may import, and of their packages."""
+    parts, names = package.split("."), set()
+    for name, level in reading.imports:
+        above = parts[: len(parts) - level + 1] if level else []
+        steps = [*above, *filter(None, name.split("."))]
+        names |= {".".join(steps[:n]) for n in range(1, len(steps) + 1)}
+    return {
+        name for name in names if name.split(".")[0] == "utils" and not f"{name}.".startswith("utils.book.")
+    }
+
+
+def _all_modules() -> list[Path]:
     return sorted(
-        name for name in parents if name.split(".")[0] == "utils" and not f"{name}.".startswith("utils.book.")
+        p for p in CODE.rglob("*.py") if CODE / "book" not in p.parents and "__pycache__" not in p.parts
     )
+
+
+def _without_magic(source: str) -> str:
+    """A cell without its lines of IPython magic."""
+    return "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines())
 
 
 def _file(name: str) -> tuple[Path | None, str]:
@@ -158,22 +172,8 @@ def _strings(value) -> set[str]:
     return {text for each in inside for text in _strings(each)}
 
 
-def _parsed(path: Path) -> ast.Module:
-    return _parsed_at(path, *_state(path))
-
-
-def _hash_of_module(path: Path) -> str:
-    """Of what Python reads in it: comments and layout do not count."""
-    return hashlib.sha256(ast.dump(_parsed(path)).encode()).hexdigest()
-
-
 def _hash(path: Path) -> str:
     return _hash_at(path, *_state(path)) if path.is_file() else ""
-
-
-@lru_cache(maxsize=500)
-def _parsed_at(path: Path, *state: int) -> ast.Module:
-    return ast.parse(_text(path))
 
 
 @lru_cache(maxsize=5000)

@@ -165,13 +165,14 @@ def held(record: dict) -> tuple[int, int]:
 
 
 def machine(record: dict) -> str:
-    """The hardware of a record in words: 'x86_64, 2 cores, 8 GB'."""
+    """The hardware of a record in words: 'x86_64, 2 cores, 1 thread, 8 GB'."""
     hardware = record.get("hardware") or {}
-    cores, size = hardware.get("cores"), hardware.get("memory_gb")
+    cores, size, threads = hardware.get("cores"), hardware.get("memory_gb"), record.get("threads")
     accelerator = hardware.get("accelerator")
     parts = [
         hardware.get("processor") or hardware.get("machine"),
         f"{cores} core{'s' * (cores != 1)}" if cores else "",
+        f"{threads} thread{'s' * (threads != 1)}" if threads else "",
         f"{size:.0f} GB" if size else "",
         accelerator if accelerator and accelerator != "none" else "",
     ]

@@ -17,6 +17,9 @@ from pathlib import Path
 
 from utils.book import records
 
+# What jsonschema checks international addresses with builds its grammar for a second; no notebook has such an address.
+sys.modules.setdefault("rfc3987_syntax", None)
+
 SAVE_EVERY = 5  # seconds between two copies of the unfinished notebook
 SAMPLE_EVERY = 0.25  # seconds between two looks at the memory
 
