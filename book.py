@@ -58,6 +58,8 @@ def find_python(running=sys.version_info[:2]):
 
 def environment_here(asked):
     """Is the environment to be used the one of this Python, or an active one of conda? When asked for, now or before."""
+    if asked and "%d.%d" % sys.version_info[:2] not in environment.VERSIONS:
+        environment.stop("--here needs an environment with Python 3.11, 3.12 or 3.13; this is {}.{}.".format(*sys.version_info))
     for prefix in [sys.prefix] if asked else filter(None, (os.environ.get("CONDA_PREFIX"), sys.prefix)):
         if prefix != environment.OWN and (asked or os.path.isfile(os.path.join(prefix, environment.HERE))):
             inside = os.path.join(prefix, "python.exe" if WINDOWS else os.path.join("bin", "python"))

@@ -41,6 +41,7 @@ def test_a_browser_where_an_installer_put_it_is_found(bare, tmp_path, system, va
         bare.delenv(name, raising=False)
     bare.setenv(variable, str(tmp_path))
     bare.setattr(sys, "platform", system)
+    bare.setattr(browser, "_APPLICATIONS", tmp_path / "none")  # a Mac has a real one
     there = tmp_path / place
     assert there in browser._installed()
     there.parent.mkdir(parents=True)

@@ -299,7 +299,7 @@ def test_nbval_walks_on_after_a_cell_that_fails_but_not_without_a_kernel(tmp_pat
     assert shelf.leftovers() == [] and shelf.processes() == []
 
 
-def test_a_kept_run_is_compared_by_nbval_without_a_kernel(tmp_path):
+def test_a_kept_run_is_compared_by_nbval_without_a_kernel(tmp_path, monkeypatch):
     def notebook(name: str, stored: list[str], executed: list[str]) -> Path:
         cells = []
         for number, text in enumerate(stored):
@@ -317,10 +317,22 @@ def test_a_kept_run_is_compared_by_nbval_without_a_kernel(tmp_path):
     chapter = notebook("90_own.ipynb", lines, [])
     same = compare.kept(chapter, notebook("same.ipynb", lines, lines))
     assert (same.passed, same.failed, same.moved) == (3, 0, [])
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-k nothing")
+    assert compare.kept(chapter, tmp_path / "same.ipynb").passed == 3, "a user's own options are for the tests"
+    skipping = chapter.read_text(encoding="utf-8").replace(accept.TAG, "nbval-skip", 1)
+    (tmp_path / "91_skips.ipynb").write_text(skipping, encoding="utf-8")
+    assert compare.kept(tmp_path / "91_skips.ipynb", tmp_path / "same.ipynb").moved == [], "a skipped cell shifts nothing"
     other = [lines[0], "✗ 90.1-b — second\n", lines[2]]
     found = compare.kept(chapter, notebook("other.ipynb", other, other))
     assert (found.passed, found.failed) == (2, 1)
     assert found.moved == ["90_own, claim 90.1-b\n    was:  ✓ 90.1-b — second\n    now:  ✗ 90.1-b — second"]
+    assert "what moved" not in found.said, "that is told once, for all chapters"
+
+    def interrupted(number: int):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compare.compare(chapter, interrupted)
 
 
 def test_accept_refuses_a_wrong_solution(tmp_path):
@@ -466,7 +478,13 @@ def test_expectations_come_from_this_machine_then_from_the_committed_record(tmp_
         target = targets.load("cpu")
         return plan.Job(records.Chapter(number, Path(), f"{number:02d}_x", ""), target, {"target": "cpu", **parameters}, Path())
 
-    jobs = [job(1, seed=2), job(2), job(90, size=5), job(90, size=6), job(3)]
+    records.write_json(records.runs_folder("cpu") / "02_b.json", record(1, steps=1) | {"parameters": {"steps": 1}})
+    (records.runs_folder("cpu") / "02_b.ipynb").write_text("{}")  # a try with fewer steps
+    committed = records.committed("cpu")
+    committed["chapters"]["2"]["parameters"]["steps"] = 500
+    records.write_json(records.results_file("cpu"), committed)
+    assert estimate.slowness("cpu") == 3
+    jobs = [job(1, seed=2), job(2, steps=500), job(90, size=5), job(90, size=6), job(3)]
     found = {(e.job.chapter.number, e.job.parameters.get("size")): e for e in estimate.expected(jobs)}
     assert found[1, None].seconds == 30, "seen here"
     assert found[2, None].seconds == 120 and found[90, 5].seconds == 60, "the committed ones, on a machine three times as slow"
@@ -475,12 +493,29 @@ def test_expectations_come_from_this_machine_then_from_the_committed_record(tmp_
     assert [e.seconds for e in estimate.expected(jobs)] == [120, 70, 70, 60, 30]
 
 
-def test_without_a_number_the_cores_decide_and_memory_is_counted(monkeypatch):
+def test_without_a_number_the_cores_decide_and_memory_is_counted(monkeypatch, tmp_path):
     for cores, threads, expected in [(8, 1, 8), (8, 2, 4), (1, 2, 1)]:
         monkeypatch.setattr(runner, "cores", lambda n=cores: n)
         assert runner.side_by_side(targets.Target("cpu", "", "cpu", "float32", threads, 3, False, 60)) == expected
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("M", (), {"available": 4 * 2**30}))
+    monkeypatch.setattr(runner, "CONTROL_GROUP", tmp_path)
     assert runner.free_memory() == 4096
+    (tmp_path / "memory.max").write_text("max\n")
+    assert runner.free_memory() == 4096
+    (tmp_path / "memory.max").write_text(f"{3 * 2**30}\n")
+    (tmp_path / "memory.current").write_text(f"{2**30}\n")
+    assert runner.free_memory() == 2048, "what a container has left"
+
+
+def test_a_containers_share_of_the_cores_counts_and_a_gpu_takes_one_chapter(monkeypatch, tmp_path):
+    monkeypatch.setattr(pool, "CONTROL_GROUP", tmp_path)
+    seen = pool.cores()
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert pool.cores() == seen
+    (tmp_path / "cpu.max").write_text("150000 100000\n")
+    assert pool.cores() == 1
+    monkeypatch.setattr(runner, "cores", lambda: 16)
+    assert runner.side_by_side(targets.load("cpu")) == 16 and runner.side_by_side(targets.load("cuda")) == 1
 
 
 def test_a_missing_papermill_is_said_before_anything_runs(monkeypatch):

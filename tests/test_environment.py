@@ -87,6 +87,17 @@ def test_every_package_of_the_lock_has_the_hashes_of_its_files():
         assert hashes and all(re.fullmatch(r"sha256:[0-9a-f]{64}", h) for h in hashes), requirement
 
 
+def test_pip_gets_every_package_with_its_hashes_once(monkeypatch, tmp_path):
+    monkeypatch.setattr(environment, "VENV", str(tmp_path))
+    built = Path(environment.excerpt("built", lambda name: name in environment.BUILT)).read_text(encoding="utf-8")
+    others = Path(environment.excerpt("libraries", lambda name: name not in environment.BUILT)).read_text(encoding="utf-8")
+    whole = lock.parsed((ROOT / "requirements.lock").read_text(encoding="utf-8"))
+    assert sorted(map(str, lock.parsed(built + others))) == sorted(map(str, whole))
+    assert {r.name for r, _ in lock.parsed(built)} == set(environment.BUILT)
+    versions = Path(environment.excerpt("versions", lambda name: True, hashes=False)).read_text(encoding="utf-8")
+    assert lock.parsed(versions) == [(r, []) for r, _ in whole]
+
+
 def test_conda_brings_python_and_pip_and_book_py_the_rest():
     text = (ROOT / "environment.yml").read_text(encoding="utf-8")
     conda = yaml.safe_load(text)["dependencies"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ FILES = {
     "chapters/90_own.checks.py": "from utils.layers import WIDTH\n",
     "chapters/90_own.quiz.yml": "[]",
     "chapters/mine.csv": "text,label\n",
+    "package-lock.json": '{"packages": {"d3": 5}}',
     "requirements.lock": "rich==15.0.0 \\\n    --hash=sha256:00\n",
     "pyproject.toml": '[project]\ndependencies = ["torch==2.13.0"]\n',
 }
@@ -54,13 +56,13 @@ def book(tmp_path, monkeypatch):
     monkeypatch.setattr(key, "ROOT", tmp_path)
     chapter = records.Chapter(90, tmp_path / "chapters" / "90_own.ipynb", "90_own", "Own")
 
-    def now(source: str = CELL, target: str = "cpu", **given) -> str:
-        key._locked.cache_clear()
+    def now(source: str = CELL, target=None, **given) -> str:
+        key._installed.cache_clear()
         cells = [{"cell_type": "code", "source": source, "metadata": {}}]
-        return key.key(chapter, cells, targets.load(target), given, {"name": "", "keep": ""})
+        return key.key(chapter, cells, target or targets.load("cpu"), given, {"name": "", "keep": ""})
 
     yield now
-    key._locked.cache_clear()
+    key._installed.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -76,8 +78,8 @@ def book(tmp_path, monkeypatch):
         ("data/texts/people/de.txt", "andere Sätze"),  # an imported module names it
         ("chapters/90_own.checks.py", "from utils.layers import WIDTH as W\n"),
         ("chapters/90_own.quiz.yml", "[1]"),
-        ("requirements.lock", "rich==15.0.1 \\\n    --hash=sha256:00\n"),
-        ("pyproject.toml", '[project]\ndependencies = ["torch==2.14.0"]\n'),
+        ("requirements.lock", "numpy==2.0.0 \\\n    --hash=sha256:00\n"),
+        ("package-lock.json", '{"packages": {"d3": 6}}'),
     ],
 )
 def test_what_a_chapter_depends_on_makes_another_key(book, tmp_path, file, text):
@@ -128,8 +130,40 @@ def test_the_content_of_a_readers_file_counts(book, tmp_path, given):
     assert book(keep=value) != before and book() == without
 
 
-def test_hardware_and_threads_count(book):
-    assert book() != book(target="mps")
+@pytest.mark.parametrize("change", [{"device": "mps"}, {"dtype": "float16"}, {"network": True}, {"threads": 2}])
+def test_hardware_and_threads_count(book, change):
+    target = targets.load("cpu")
+    assert book(target=dataclasses.replace(target, **change)) != book()
+    assert book(target=dataclasses.replace(target, summary="other", timeout=9, memory_gb=9)) == book()
+
+
+def test_what_is_installed_counts(book, monkeypatch):
+    before = book()
+    monkeypatch.setattr(key.metadata, "version", lambda name: "99")
+    after = book()
+    monkeypatch.setattr(key.platform, "python_version", lambda: "3.12.99")
+    assert len({before, after, book()}) == 3
+
+
+def test_a_readers_file_under_another_name_counts_and_much_data_is_not_read(book, tmp_path, monkeypatch):
+    for name in ("neg/1.txt", "pos/2.txt"):
+        (tmp_path / "films" / name).parent.mkdir(parents=True)
+        (tmp_path / "films" / name).write_text(name, encoding="utf-8")
+    keys = [book(keep="films")]
+    (tmp_path / "films/neg/1.txt").rename(tmp_path / "films/pos/1.txt")  # the class is the folder
+    keys.append(book(keep="films"))
+    monkeypatch.setattr(key, "MUCH", 3)
+    keys.append(book(keep="films"))
+    monkeypatch.setattr(key, "_hash_at", None)
+    monkeypatch.setattr(key, "_hash", lambda path: pytest.fail("read") if "films" in path.parts else "")
+    (tmp_path / "films/pos/1.txt").write_text("longer than before", encoding="utf-8")
+    keys.append(book(keep="films"))
+    assert len(set(keys)) == 4
+
+
+@pytest.mark.parametrize("value", ["~nobody-of-this-name/x", "a\0b", "/", "x" * 5000, " "])
+def test_a_text_that_names_no_file_does_no_harm(book, value):
+    assert book(keep=value) != book()
 
 
 def test_a_cell_that_python_cannot_read_makes_everything_count(book, tmp_path):
@@ -139,7 +173,10 @@ def test_a_cell_that_python_cannot_read_makes_everything_count(book, tmp_path):
     after = book(strange)
     (tmp_path / "utils/embedded/plates.py").write_text("CARD = 0\n", encoding="utf-8")
     assert len({before, after, book(strange)}) == 3
-    assert book("%matplotlib inline\n" + CELL) != before, "a line of magic is no such cell"
+    magic = "%matplotlib inline\n" + CELL
+    before = book(magic)
+    (tmp_path / "utils/embedded/plates.py").write_text("CARD = 1\n", encoding="utf-8")
+    assert book(magic) == before, "a line of magic does not make everything count"
 
 
 def test_the_real_chapters_know_their_modules_and_models():

@@ -232,7 +232,7 @@ def test_first_call_makes_the_environment_and_hands_over(made):
     assert Path(told["python"]).parent == made.venv / "bin" and told["JUPYTER_PREFER_ENV_PATH"] == "1"
     assert told["PATH"].split(os.pathsep)[0] == str(made.venv / "bin")
     said = re.findall(r"^(.+) · \d+ s · installed$", made.said, re.M)
-    assert said == ["PyTorch", "libraries", "what PyTorch brings", "this book"]
+    assert said == ["PyTorch", "libraries", "packages without a wheel", "what PyTorch brings", "this book"]
     assert "Collecting" not in made.said and "Collecting torch==2.13.0" in made.log  # pip's own words only in the log
 
 
@@ -485,6 +485,23 @@ def test_the_environment_of_another_copy_of_the_book_is_left_alone(launcher, clo
     monkeypatch.setattr(sys, "prefix", str(made.venv))
     monkeypatch.setenv("CONDA_PREFIX", str(made.venv))
     assert not launcher.environment_here(False) and launcher.environment.VENV == str(clone.venv)
+
+
+def test_here_says_what_it_cannot_install_into(launcher, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "version_info", (3, 10, 4))
+    with pytest.raises(SystemExit, match=r"--here needs an environment with Python 3.11, 3.12 or 3.13; this is 3.10"):
+        launcher.environment_here(True)
+    launcher.environment.use(str(tmp_path / "not" / "there"), sys.executable)
+    with pytest.raises(SystemExit, match=r"there cannot be written \(No such file.*leave --here out"):
+        launcher.environment.pip("libraries", "--version")
+
+
+def test_two_copies_of_the_book_in_one_environment_renew_it_for_themselves(launcher, clone, index, tmp_path):
+    other = load("other", Clone(tmp_path / "another copy", index).folder / "book.py")
+    assert launcher.environment.fingerprint() == other.environment.fingerprint()
+    for each in (launcher, other):
+        each.environment.use(str(tmp_path), sys.executable)
+    assert launcher.environment.fingerprint() != other.environment.fingerprint()
 
 
 def test_a_conda_environment_of_something_else_is_left_alone(clone, monkeypatch, tmp_path):

@@ -127,7 +127,8 @@ def test_seeding_is_local():
 
 
 def test_scratch_stays_inside_the_repository():
-    assert targets.ROOT / "_build" in open_chapter(1).scratch.parents
+    one, other = open_chapter(1).scratch, open_chapter(1, seed=1).scratch
+    assert targets.ROOT / "_build" in one.parents and one != other, "two seeds run side by side"
 
 
 def test_the_embedded_encoder_is_the_one_that_was_pinned(monkeypatch, tmp_path):

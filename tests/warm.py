@@ -11,12 +11,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+PATIENCE = 300  # seconds that a piece of code may take
 # What chapters import; submodules by name, since transformers and diffusers load theirs when asked for.
 LIBRARIES = """
 numpy scipy.optimize scipy.stats pandas matplotlib.pyplot skimage.transform datasets
@@ -46,9 +49,6 @@ class Warm:
         home: what HF_HOME is to be; nothing is fetched. Returns exit code, output and errors.
         """
         environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "HF_HOME": str(self.home)}
-        if home is not None:
-            self.home.unlink(missing_ok=True)
-            self.home.symlink_to(home, target_is_directory=True)
         if sys.platform != "linux":
             environment |= {"HF_HOME": str(home or self.home), "PYTHONPATH": str(ROOT), **variables}
             pipes = {"capture_output": True, "text": True, "encoding": "utf-8"}
@@ -57,6 +57,9 @@ class Warm:
             command = [sys.executable, __file__]
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)
+        self.home.unlink(missing_ok=True)
+        if home is not None:
+            self.home.symlink_to(home, target_is_directory=True)
         asked = {"code": code, "cwd": str(cwd), "text": text, "variables": variables}
         asked["folder"] = self.folder.name
         self.process.stdin.write(json.dumps(asked).encode() + b"\n")
@@ -86,7 +89,10 @@ def serve() -> None:
         child = os.fork()
         if child == 0:
             os._exit(become(asked))
+        late = threading.Timer(PATIENCE, os.kill, [child, signal.SIGKILL])
+        late.start()
         _, status = os.waitpid(child, 0)
+        late.cancel()
         print(json.dumps({"code": os.waitstatus_to_exitcode(status)}), file=answers, flush=True)
 
 
@@ -106,7 +112,7 @@ def become(asked: dict) -> int:
     sys.argv, sys.path = ["-c"], ["", str(ROOT), *sys.path[1:]]
     sys.modules["__main__"] = main = types.ModuleType("__main__")
     try:
-        exec(compile(asked["code"], "<string>", "exec"), main.__dict__)
+        exec(compile(asked["code"], "<string>", "exec", dont_inherit=True), main.__dict__)
         return 0
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)

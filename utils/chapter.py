@@ -35,7 +35,8 @@ class Chapter:
     @property
     def scratch(self) -> Path:
         """A folder for what this chapter writes (logs, checkpoints); inside the repository, ignored by git."""
-        path = ROOT / "_build" / "scratch" / f"{self.number:02d}-{self.target.name}"
+        other = f"-{self.seed}" if self.seed else ""  # two seeds of a chapter may run side by side
+        path = ROOT / "_build" / "scratch" / f"{self.number:02d}-{self.target.name}{other}"
         path.mkdir(parents=True, exist_ok=True)
         return path
 

@@ -43,6 +43,7 @@ if [ -z "$(ls -A /usr/share/fonts 2> /dev/null)" ]; then
 fi
 exec "$here/chromium" "$@"
 """
+_APPLICATIONS = Path("/Applications")
 _UNPACK = "import('@sparticuz/chromium').then(async found => { await found.default.executablePath() })"
 
 
@@ -102,7 +103,7 @@ def _installed() -> list[Path]:
         names = ("Google Chrome", "Chromium", "Microsoft Edge")
         return [
             Path(top, f"{name}.app", "Contents", "MacOS", name)
-            for top in ("/Applications", Path.home() / "Applications")
+            for top in (_APPLICATIONS, Path.home() / "Applications")
             for name in names
         ]
     if sys.platform == "win32":

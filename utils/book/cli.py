@@ -106,7 +106,9 @@ def test(
     chapters: Chapters = None,
     only: Annotated[str | None, typer.Option(help="unit, chapters or site; all three when left out.", show_default=False)] = None,
     target: Target = "cpu",
+    jobs: Jobs = None,
     force: Force = False,
+    timeout: Timeout = None,
 ) -> None:
     """Unit tests, the chapters against their reference outputs, the built site in a browser.
 
@@ -118,7 +120,7 @@ def test(
     """
     from utils.book import check
 
-    check.run(only, target, chapters or [], force)
+    check.run(only, target, chapters or [], force, jobs, timeout)
 
 
 @app.command()

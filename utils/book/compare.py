@@ -11,6 +11,7 @@ import collections
 import contextlib
 import io
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -48,8 +49,14 @@ def compare(
     words = io.StringIO()
     options = ["--nbval-lax", "--nbval-current-env", "-q", "--capture=no", "--noconftest"]
     options += ["-p", "utils.book.reference", "-p", "no:cacheprovider", "-p", "no:warnings"]
-    with contextlib.redirect_stdout(words):
-        code = pytest.main([str(notebook), *options], plugins=[_Walk(found, outputs_of, gone_on)])
+    users = os.environ.pop("PYTEST_ADDOPTS", None)  # meant for the tests, not for this
+    try:
+        with contextlib.redirect_stdout(words):
+            code = pytest.main([str(notebook), *options], plugins=[_Walk(found, outputs_of, gone_on)])
+    finally:
+        os.environ |= {"PYTEST_ADDOPTS": users} if users else {}
+    if code == pytest.ExitCode.INTERRUPTED and gone_on():
+        raise KeyboardInterrupt
     if not found.passed + found.failed or (code and not found.failed):
         found.failed += 1
         found.moved.append(
@@ -72,6 +79,7 @@ def engine(execution):
     class Client(PapermillNotebookClient):
         def papermill_execute_cells(self):
             self.todo, self.ended = iter(list(enumerate(self.nb.cells))), None
+            self.asked = -1  # the last of the chapter's own code cells that was executed
             execution.comparison = asdict(
                 compare(Path(execution.job["notebook"]), self.outputs_of, lambda: self.ended is None)
             )
@@ -81,14 +89,15 @@ def engine(execution):
                 self.one(index, cell)
 
         def outputs_of(self, number: int) -> list:
-            """Execute the chapter's next code cell, and on the way to it prose and papermill's own cell."""
+            """Execute the chapter's cells up to its code cell of this number, from 0; prose and papermill's own cell, too."""
             for index, cell in self.todo:
                 try:
                     self.one(index, cell)
                 except Exception as error:
                     self.ended = error
                     return [*cell.outputs, _failure(error)]
-                if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", []):
+                self.asked += cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", [])
+                if self.asked == number:
                     return cell.outputs
             return []
 
@@ -114,14 +123,19 @@ def engine(execution):
 class _Walk:
     """A pytest plugin: it puts the outputs behind nbval's kernel, and counts."""
 
+    __name__ = "book-walk"  # by which `reference` knows that what moved is told elsewhere
+
     def __init__(self, found: Comparison, outputs_of: Callable[[int], list], gone_on: Callable[[], bool]):
         self.found, self.outputs_of, self.gone_on = found, outputs_of, gone_on
 
     def pytest_collection_modifyitems(self, items):
         for collector in {item.parent for item in items}:
             collector.setup = lambda collector=collector: setattr(
-                collector, "kernel", _Kernel(self.outputs_of)
+                collector, "kernel", _Kernel(self)
             )
+
+    def pytest_runtest_setup(self, item):
+        self.number = item.cell_num
 
     def pytest_runtest_logfinish(self):
         if not self.gone_on():
@@ -140,12 +154,11 @@ class _Walk:
 class _Kernel:
     """What nbval takes for a kernel: it answers each cell with the messages that its outputs came in."""
 
-    def __init__(self, outputs_of: Callable[[int], list]):
-        self.outputs_of, self.asked, self.messages = outputs_of, 0, collections.deque()
+    def __init__(self, walk: _Walk):
+        self.walk, self.messages = walk, collections.deque()
 
     def execute_cell_input(self, source: str, allow_stdin=None) -> str:
-        id, outputs = str(self.asked), self.outputs_of(self.asked)
-        self.asked += 1
+        id, outputs = str(self.walk.number), self.walk.outputs_of(self.walk.number)
         for output in outputs:
             content = {"metadata": {}, "execution_count": None, **output}
             content["text"] = "".join(output.get("text", ""))  # on disk a list of lines

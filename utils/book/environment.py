@@ -22,6 +22,7 @@ WINDOWS = os.name == "nt"
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LOCK = os.path.join(ROOT, "requirements.lock")  # all but PyTorch, with hashes
 PROJECT = os.path.join(ROOT, "pyproject.toml")  # PyTorch's version
+BUILT = ("lime",)  # has no wheel anywhere
 OWN = os.path.join(ROOT, ".venv")
 VENV = OWN  # the environment that is looked at; `use` takes another
 PYTHON = os.path.join(VENV, *(["Scripts", "python.exe"] if WINDOWS else ["bin", "python"]))
@@ -99,7 +100,9 @@ def stamp():
 def fingerprint():
     """A hash of what is to be installed."""
     with open(LOCK, "rb") as file:
-        return hashlib.sha256(file.read().replace(b"\r\n", b"\n") + torch().encode()).hexdigest()
+        parts = [file.read().replace(b"\r\n", b"\n"), torch().encode()]
+    # an environment that is not our own may be used by another copy of the book
+    return hashlib.sha256(b"".join(parts + ([] if VENV == OWN else [ROOT.encode("utf-8", "surrogateescape")]))).hexdigest()
 
 
 def torch():
@@ -162,9 +165,12 @@ def install(find_python, wanted):
     index = torch_index(build)
     if torch():
         pip("PyTorch", "--no-deps", torch(), *(["--index-url", index] if index else []))
-    pip("libraries", "--no-deps", "--require-hashes", "--requirement", LOCK)
+    pip("libraries", "--no-deps", "--require-hashes", "--requirement", excerpt("libraries", lambda name: name not in BUILT))
+    # built with the setuptools that is there now, not with one that pip would fetch without a hash
+    built = excerpt("built", lambda name: name in BUILT)
+    pip("packages without a wheel", "--no-deps", "--require-hashes", "--no-build-isolation", "--requirement", built)
     if torch() and not index:
-        pip("what PyTorch brings", torch(), "--constraint", versions())  # NVIDIA's libraries, where this build needs them
+        pip("what PyTorch brings", torch(), "--constraint", excerpt("versions", lambda name: True, hashes=False))  # NVIDIA's libraries, where this build needs them
     pip("this book", "--no-deps", "--no-build-isolation", "--editable", ROOT)
     with open(STAMP + ".tmp", "w", encoding="utf-8") as file:
         file.write("\n".join([fingerprint(), build] + installed()))
@@ -180,11 +186,14 @@ def torch_index(build):
     return TORCH_INDEX + ("cpu" if build == "cpu" else "cu130")
 
 
-def versions():
-    """The locked versions without their hashes, as a file for pip's --constraint, which takes no hashes beside PyTorch."""
-    path = os.path.join(VENV, "book-versions.txt")
-    with open(LOCK, encoding="utf-8") as lock, open(path, "w", encoding="utf-8") as file:
-        file.writelines(line.rstrip(" \\\n") + "\n" for line in lock if not line.lstrip().startswith("--hash"))
+def excerpt(name, wanted, hashes=True):
+    """Those packages of the lock that are wanted, as a file for pip; without hashes for its --constraint, beside PyTorch."""
+    with open(LOCK, encoding="utf-8") as file:
+        packages = re.findall(r"^[\w.-]+==.*(?:\n +--hash.*)*", file.read(), re.MULTILINE)
+    kept = [package for package in packages if wanted(package.partition("==")[0])]
+    path = os.path.join(VENV, "book-{}.txt".format(name))
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines((package if hashes else package.partition(" \\")[0]) + "\n" for package in kept)
     return path
 
 
@@ -199,11 +208,15 @@ def pip(what, *arguments):
     """Run `pip install` under one live line; what pip says goes to the log, and a failure becomes a sentence."""
     variables = dict(os.environ, PYTHONUNBUFFERED="1", PYTHONIOENCODING="utf-8", PIP_DISABLE_PIP_VERSION_CHECK="1")
     command = [PYTHON, "-m", "pip", "install", "--no-input", "--progress-bar", "off"] + list(arguments)
+    try:
+        log = open(LOG, "ab")
+    except OSError as error:
+        stop("{} cannot be written ({}): leave --here out, or take an environment of your own.".format(VENV, error.strerror))
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=variables, cwd=ROOT)
     said, started, shown, live = [""], time.time(), 0, sys.stdout.isatty()
 
     def listen():
-        with open(LOG, "ab") as log:
+        with log:
             for raw in process.stdout:
                 log.write(raw)
                 said.append(raw.decode("utf-8", "replace").strip())

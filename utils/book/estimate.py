@@ -34,9 +34,10 @@ def expected(jobs: list[Job]) -> list[Expected]:
     found, unknown = [], []
     for job in jobs:
         here, there = records.local(target.name, job.chapter.number), committed.get(str(job.chapter.number))
-        if _is_of(here, job):
+        mine = {**job.defaults, **job.parameters}
+        if _is_of(here, mine):
             found.append(Expected(job, here["seconds"], MARGIN * here["peak_memory_mb"] + WORKER_MB))
-        elif _is_of(there, job):
+        elif _is_of(there, mine):
             found.append(
                 Expected(job, there["seconds"] * times, MARGIN * there["peak_memory_mb"] + WORKER_MB)
             )
@@ -52,7 +53,7 @@ def slowness(target: str) -> float:
     both = []
     for number, there in records.committed(target)["chapters"].items():
         here = records.local(target, int(number))
-        if here and here["compute_seconds"] and there["compute_seconds"]:
+        if here and here["compute_seconds"] and there["compute_seconds"] and _is_of(here, there["parameters"]):
             both.append(here["compute_seconds"] / there["compute_seconds"])
     return statistics.median(both) if both else 1.0
 
@@ -91,10 +92,9 @@ def in_words(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _is_of(record: dict | None, job: Job) -> bool:
-    """Is there a record, and was it made with the parameters that the job is given, seed apart?"""
+def _is_of(record: dict | None, parameters: dict) -> bool:
+    """Is there a record, and was it made with these parameters, as far as both know them, seed apart?"""
     if not record or not record.get("seconds"):
         return False
-    return all(
-        record["parameters"].get(name) == value for name, value in job.parameters.items() if name != "seed"
-    )
+    both = record["parameters"].keys() & parameters.keys() - {"seed"}
+    return all(record["parameters"][name] == parameters[name] for name in both)

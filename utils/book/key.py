@@ -9,13 +9,15 @@ what only other chapters use.
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import json
+import platform
 import re
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 
 import utils
@@ -23,6 +25,7 @@ from utils import ROOT
 from utils.book import lock, records
 
 CODE = Path(utils.__file__).resolve().parent
+MUCH = 200 * 2**20  # bytes of a reader's own data that are read for the key at most
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,8 @@ def key(chapter: records.Chapter, cells: list[dict], target, parameters: dict, d
         "beside": [_hash(path) for path in beside],
         "modules": {_relative(path, CODE): read(_text(path)).digest for path in modules},
         "assets": {_relative(path, ROOT): _hash(path) for path in assets(names, everything)},
-        "own files": [_hash(path) for path in own_files({**defaults, **parameters}, chapter.path.parent)],
-        "versions": [f"python {sys.version_info.major}.{sys.version_info.minor}", *_locked()],
+        "own files": own_files({**defaults, **parameters}, chapter.path.parent),
+        "versions": [*_installed(), _hash(ROOT / "package-lock.json")],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
@@ -113,19 +116,23 @@ def assets(names: set[str], everything: bool = False) -> list[Path]:
     return found
 
 
-def own_files(parameters: dict, here: Path) -> list[Path]:
-    """The files that parameters name, as the chapter finds them: where it runs, or in the book's folder."""
+def own_files(parameters: dict, here: Path) -> list[tuple]:
+    """Name and content of every file that parameters name, as the chapter finds them: where it runs, or in the book's folder.
+
+    In place of the content, size and time of a file count where there is much to read.
+    """
     found = []
     for value in sorted(_strings(parameters)):
-        if not value.strip() or "\0" in value or len(value) > 1000:
-            continue
-        given = Path(value).expanduser()
         try:
-            place = next((p for p in (here / given, ROOT / given) if p.exists()), None)
-        except OSError:  # no name for a file on this system
+            given = Path(value).expanduser()
+            place = next((p for p in (here / given, ROOT / given) if p.exists()), None) if value.strip() else None
+        except (OSError, ValueError, RuntimeError):  # no name for a file on this system
             continue
-        if place is not None:
-            found += sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
+        if place is None or place.resolve() in (ROOT, *ROOT.parents):
+            continue
+        files = sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
+        much = sum(path.stat().st_size for path in files) > MUCH
+        found += [(value, _relative(path, place), *(_state(path) if much else [_hash(path)])) for path in files]
     return found
 
 
@@ -189,9 +196,13 @@ def _state(path: Path) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=1)
-def _locked() -> list[str]:
-    """The locked versions, without the hashes of their files."""
-    return [str(requirement) for requirement in lock.locked(CODE.parent)]
+def _installed() -> list[str]:
+    """Python and every locked package as it is here: corpora are made from the standard library and from packages."""
+    found = [f"python {platform.python_version()}"]
+    for name in sorted({requirement.name for requirement in lock.locked(CODE.parent)}):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found.append(f"{name} {metadata.version(name)}")
+    return found
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -24,6 +24,7 @@ from utils.book.plan import Job
 from utils.book.progress import Progress, claims_in_words
 from utils.targets import Target
 
+CONTROL_GROUP = Path("/sys/fs/cgroup")  # where Linux tells a container its limits
 GRACE = 60  # seconds a worker may take beyond its chapter's time-out, to start and to save
 
 
@@ -74,8 +75,10 @@ class Pool:
                     # short: a long wait is deaf to Ctrl-C on Windows
                     for future in concurrent.futures.wait(working, 0.2, concurrent.futures.FIRST_COMPLETED).done:
                         one = working.pop(future)
-                        done[id(one.job)] = future.result()
-                        self.ratios.append((time.monotonic() - self.began.pop(one)) / one.seconds)
+                        done[id(one.job)] = outcome = future.result()
+                        took = time.monotonic() - self.began.pop(one)
+                        if outcome.status == "ok":
+                            self.ratios.append(took / one.seconds)
                         if waiting or working:
                             self.progress.say(f"{len(done)} of {len(jobs)} done, about {self.left(waiting)} left")
                     self.progress.tick()
@@ -91,9 +94,10 @@ class Pool:
         count, target = len(waiting), waiting[0].job.target
         times = estimate.slowness(target.name)
         here = f" ({times:.1f} times the committed records on this machine)" if abs(times - 1) > 0.05 else ""
-        together = f"{self.at_once} at a time, " if count > 1 else ""
         threads = share(target, self.at_once)["BOOK_THREADS"]
-        words = f"{count} chapter{'s' * (count > 1)}, {together}{threads} thread{'s' * (threads != '1')} each"
+        words = f"{threads} thread{'s' * (threads != '1')}"
+        most = f"at most {self.at_once} at a time, {words} each"
+        words = f"{count} chapters, {most}" if count > 1 else f"1 chapter on {words}"
         return f"{words}: about {self.left(waiting)}{here}"
 
     def left(self, waiting: list[Expected]) -> str:
@@ -281,5 +285,15 @@ def _death(last: dict, code: int, noise, timed_out: bool) -> dict:
 
 
 def cores() -> int:
-    """Processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Processor cores this process may use; a container may have a share of those that it sees."""
+    seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota, period = (number(CONTROL_GROUP / "cpu.max", place) for place in (0, 1))
+    return max(1, min(seen, int(quota / period))) if quota and period else seen
+
+
+def number(path: Path, place: int = 0) -> int | None:
+    """A number in a file of the kernel's, by its place in the line; None where there is no such file, or no limit ("max")."""
+    try:
+        return int(path.read_text().split()[place])
+    except (OSError, ValueError, IndexError):
+        return None

@@ -39,7 +39,9 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """What moved, before pytest's closing line."""
+    """What moved, before pytest's closing line; `book test` tells it itself, of all chapters together."""
+    if terminalreporter.config.pluginmanager.has_plugin("book-walk"):
+        return
     failed = terminalreporter.stats.get("failed", [])
     said = [words for report in failed for name, words in report.user_properties if name == "moved"]
     if said:

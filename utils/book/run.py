@@ -9,7 +9,7 @@ from utils import targets
 from utils.book import BookError, javascript, plan, records
 from utils.book.guard import alone
 from utils.book.plan import Job
-from utils.book.pool import Outcome, Pool, cores
+from utils.book.pool import CONTROL_GROUP, Outcome, Pool, cores, number
 from utils.book.progress import Progress, summary
 
 SEEDS = [0, 1, 2]
@@ -61,7 +61,7 @@ def execute(jobs: list[Job], at_once=None, force=False, timeout=None, nbval=Fals
         if missing := [name for name in ("papermill", "ipykernel", "psutil") if importlib.util.find_spec(name) is None]:
             raise BookError(f"{missing[0]} is not installed here; run: python3 book.py build")
         javascript.ensure()  # a chapter's attention views need d3 and jQuery
-        room = float("inf") if at_once else free_memory()  # who says how many takes the memory upon himself
+        room = float("inf") if at_once else free_memory()  # --jobs decides alone
         at_once = min(at_once or side_by_side(todo[0].target), len(todo))
         with Progress() as progress:
             for outcome in Pool(progress, at_once, room, timeout, nbval).run(todo):
@@ -70,15 +70,17 @@ def execute(jobs: list[Job], at_once=None, force=False, timeout=None, nbval=Fals
 
 
 def side_by_side(target: targets.Target) -> int:
-    """How many chapters the cores of this machine hold, at least one."""
-    return max(1, cores() // target.threads)
+    """How many chapters the cores of this machine hold, at least one; one where they share a GPU."""
+    return max(1, cores() // target.threads) if target.device == "cpu" else 1
 
 
 def free_memory() -> float:
-    """MB that chapters may take together."""
+    """MB that chapters may take together: what is free, and what a container leaves of it."""
     import psutil
 
-    return psutil.virtual_memory().available / 2**20
+    free = psutil.virtual_memory().available
+    limit, used = (number(CONTROL_GROUP / name) for name in ("memory.max", "memory.current"))
+    return min(free, limit - (used or 0) if limit else free) / 2**20
 
 
 def finish(outcomes: list[Outcome], consequence: str = "") -> None:

@@ -17,9 +17,6 @@ from pathlib import Path
 
 from utils.book import records
 
-# What jsonschema checks international addresses with builds its grammar for a second; no notebook has such an address.
-sys.modules.setdefault("rfc3987_syntax", None)
-
 SAVE_EVERY = 5  # seconds between two copies of the unfinished notebook
 SAMPLE_EVERY = 0.25  # seconds between two looks at the memory
 
@@ -226,6 +223,8 @@ def _end_with_parent(execution: Execution) -> None:
 
 def main() -> None:
     """Run the job that stdin names."""
+    # What jsonschema checks international addresses with builds its grammar for a second; no notebook has such an address.
+    sys.modules.setdefault("rfc3987_syntax", None)
     # Events have a channel of their own: what libraries and the kernel print to stdout goes to stderr.
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
