@@ -96,8 +96,8 @@ class Pool:
         here = f" ({times:.1f} times the committed records on this machine)" if abs(times - 1) > 0.05 else ""
         threads = share(target, self.at_once)["BOOK_THREADS"]
         words = f"{threads} thread{'s' * (threads != '1')}"
-        most = f"at most {self.at_once} at a time, {words} each"
-        words = f"{count} chapters, {most}" if count > 1 else f"1 chapter on {words}"
+        most = f"at most {self.at_once}" if self.at_once > 1 else "one"
+        words = f"{count} chapters, {most} at a time, {words} each" if count > 1 else f"1 chapter on {words}"
         return f"{words}: about {self.left(waiting)}{here}"
 
     def left(self, waiting: list[Expected]) -> str:
