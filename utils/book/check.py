@@ -113,7 +113,7 @@ def _compared(outcome: pool.Outcome) -> compare.Comparison:
 def site(target: targets.Target) -> tuple[bool, str]:
     """The built site in a real browser, built first."""
     runner.build(target.name)
-    return _pytest("site", ["tests", "-m", "site"], dict(os.environ), 1)
+    return _pytest("site", ["tests/test_site.py", "--dist", "load", "--maxschedchunk", "1"], dict(os.environ), min(pool.cores(), 4))
 
 
 def _pytest(part: str, arguments: list[str], env: dict[str, str], side_by_side: int) -> tuple[bool, str]:
@@ -121,8 +121,8 @@ def _pytest(part: str, arguments: list[str], env: dict[str, str], side_by_side: 
     report = ROOT / "_build" / "test" / f"{part}.xml"
     report.unlink(missing_ok=True)
     # One file's tests stay together, since they share what they set up.
-    spread = ["-n", str(side_by_side), "--dist", "loadfile"] if side_by_side > 1 and importlib.util.find_spec("xdist") else []
-    command = [sys.executable, "-m", "pytest", *arguments, *spread, "-q", "--durations=20", f"--junitxml={report}"]
+    spread = ["-n", str(side_by_side), "--dist", "loadfile"] if side_by_side > 1 else []
+    command = [sys.executable, "-m", "pytest", *spread, *arguments, "-q", "--durations=20", f"--junitxml={report}"]
     code = subprocess.run(command, cwd=ROOT, env=env).returncode
     return code == 0, "no tests were found" if code == 5 else _counts(report, code)
 
