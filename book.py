@@ -5,7 +5,7 @@
     python3 book.py test      unit tests, the chapters against their references, the site in a browser
     python3 book.py doctor    what this machine has, what is missing and how to get it
 
-Others: run, serve, lab, accept, lock, clean; each has --help. Options of book.py itself:
+Others: run, serve, lab, accept, models, lock, clean; each has --help. Options of book.py itself:
 
     --torch auto|cpu|cuda     which build of PyTorch (auto: CUDA where there is an NVIDIA driver)
     --repair                  make a broken .venv anew

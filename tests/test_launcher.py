@@ -65,7 +65,7 @@ if __name__ == "__main__":
 
 
 class Index:
-    """A package index on loopback; the wheels named in `held` are not sent before `release` is called."""
+    """A package index on loopback; wheels in `held` wait for `release`, paths that begin with `/refused` are refused."""
 
     def __init__(self, folder: Path):
         self.folder, self.held, self.asked, self.gate = folder, set(), threading.Event(), threading.Event()
@@ -74,6 +74,8 @@ class Index:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 parts = self.path.strip("/").split("/")
+                if parts[0] == "refused":
+                    return self.send_error(401)
                 if parts[0] == "files":
                     if parts[1] in index.held:
                         index.asked.set()
@@ -374,6 +376,16 @@ def test_no_network_is_one_sentence_and_what_is_there_stays(made):
     assert [line for line in said.splitlines() if line.startswith("Error: ")] == [said.splitlines()[-1]]
     code, said = made.run("build")
     assert code == 0 and (made.packages / "other.py").exists()
+
+
+def test_an_index_that_refuses_is_not_taken_for_a_missing_package(made):
+    made.lock("1.0", "other==1.0")
+    server = made.index.address.removeprefix("http://").removesuffix("/simple")
+    code, said = made.run("build", env=made.variables(PIP_INDEX_URL=f"http://me:wrong@{server}/refused"))
+    assert code == 1 and "refuses this login" in said.splitlines()[-1]
+    code, said = made.run("build", env=made.variables(PIP_INDEX_URL=f"http://{server}/refused"))  # pip does not name a 401 then
+    assert code == 1 and "or the index that pip asks does not give it" in said.splitlines()[-1]
+    assert made.run("build")[0] == 0
 
 
 def test_what_the_lock_does_not_mean_is_not_installed_and_named(made):

@@ -35,11 +35,20 @@ REASONS = (
     ("DO NOT MATCH THE HASHES", "A package is not the file that requirements.lock names: an index or a proxy altered it"),
     ("No space left on device|not enough space on the disk", "The disk is full: free some gigabytes" + AGAIN),
     (
+        "CERTIFICATE_VERIFY_FAILED|confirming the ssl certificate",
+        "The certificate of an index is not trusted here, as behind a company's proxy: give pip that company's certificate "
+        "(`pip config set global.cert FILE`)" + AGAIN,
+    ),
+    (
+        "(401|403) (?:Error, Credentials|Client Error)|HTTP error (401|403)",
+        "A package index refuses this login: see the index that `pip config list` shows" + AGAIN,
+    ),
+    (
         "NewConnectionError|ConnectTimeoutError|Read timed out|Name or service not known|name resolution|getaddrinfo"
         "|Network is unreachable|Cannot connect to proxy|Connection refused",
         "No network, and the environment is not complete yet: connect, or set your proxy" + AGAIN,
     ),
-    (r"No matching distribution found for ([^\s;]+)", "There is no package {} for this system and Python; README.md says what is supported"),
+    (r"No matching distribution found for ([^\s;]+)", "There is no package {} for this system and Python (README.md says what is supported), or the index that pip asks does not give it"),
 )
 
 
@@ -142,7 +151,7 @@ def install(find_python, wanted):
     before = stamp()[1]
     began = time.time()
     build = wanted if wanted in ("cpu", "cuda") else before or ("cuda" if has_nvidia_driver() else "cpu")
-    need, free = GIGABYTES[build], shutil.disk_usage(ROOT).free / 1e9
+    need, free = GIGABYTES[build], shutil.disk_usage(ROOT if VENV == OWN else VENV).free / 1e9
     if free < need:
         has = sum(os.lstat(os.path.join(folder, name)).st_size for folder, _, names in os.walk(VENV) for name in names) / 1e9
         if free + has < need:
