@@ -40,8 +40,8 @@ REASONS = (
         "(`pip config set global.cert FILE`)" + AGAIN,
     ),
     (
-        "(401|403) (?:Error, Credentials|Client Error)|HTTP error (401|403)",
-        "A package index refuses this login: see the index that `pip config list` shows" + AGAIN,
+        "HTTP error 40[13] while getting",
+        "A package index refuses to give a file: see to the login or the rules of the index that `pip config list` shows" + AGAIN,
     ),
     (
         "NewConnectionError|ConnectTimeoutError|Read timed out|Name or service not known|name resolution|getaddrinfo"
