@@ -68,7 +68,8 @@ class Index:
     """A package index on loopback; wheels in `held` wait for `release`, `refused` ("simple", "files") answers 403."""
 
     def __init__(self, folder: Path):
-        self.folder, self.held, self.asked, self.gate, self.refused = folder, set(), threading.Event(), threading.Event(), ""
+        self.folder, self.held, self.asked, self.gate = folder, set(), threading.Event(), threading.Event()
+        self.refused = None
         index = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -378,7 +379,7 @@ def test_no_network_is_one_sentence_and_what_is_there_stays(made):
     assert code == 0 and (made.packages / "other.py").exists()
 
 
-@pytest.mark.parametrize("what, words", [("files", "refuses to give"), ("simple", "or the index that pip asks does not give it")])
+@pytest.mark.parametrize("what, words", [("files", "refuses to give"), ("simple", "or pip's index withholds it")])
 def test_an_index_that_refuses_is_not_taken_for_a_missing_package(made, monkeypatch, what, words):
     made.lock("1.0", "other==1.0")
     with monkeypatch.context() as patch:

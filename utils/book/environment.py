@@ -41,14 +41,17 @@ REASONS = (
     ),
     (
         "HTTP error 40[13] while getting",
-        "A package index refuses to give a file: see to the login or the rules of the index that `pip config list` shows" + AGAIN,
+        "A package index refuses to give a file: check the login or the rules of the index that `pip config list` shows" + AGAIN,
     ),
     (
         "NewConnectionError|ConnectTimeoutError|Read timed out|Name or service not known|name resolution|getaddrinfo"
         "|Network is unreachable|Cannot connect to proxy|Connection refused",
         "No network, and the environment is not complete yet: connect, or set your proxy" + AGAIN,
     ),
-    (r"No matching distribution found for ([^\s;]+)", "There is no package {} for this system and Python (README.md says what is supported), or the index that pip asks does not give it"),
+    (
+        r"No matching distribution found for ([^\s;]+)",
+        "There is no package {} for this system and Python (README.md says what is supported), or pip's index withholds it",
+    ),
 )
 
 
